@@ -1,0 +1,7 @@
+/* cli/table.c - every command, in the order of the help. A command is declared by its own file. */
+#include "cli/commands.h"
+
+const struct cli_command *const cli_table[] = {
+    /* keep this list in the order of docs/reference.md */
+    NULL,
+};
