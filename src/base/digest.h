@@ -1,4 +1,5 @@
-/* base/digest.h - sha256, and its text form "sha256:<64 hex>" (OCI image-spec, descriptor.md, Digests). */
+/* base/digest.h - sha256, and its text form "sha256:<64 hex>" (OCI image-spec, descriptor.md,
+ * Digests). */
 #pragma once
 #include <stdint.h>
 
@@ -11,7 +12,7 @@ struct digest {
     char text[DIGEST_TEXT_SIZE]; /* "sha256:…", or "" for none */
 };
 
-struct sha256; /* a running hash; OpenSSL EVP */
+struct sha256;                   /* a running hash; OpenSSL EVP */
 struct sha256 *sha256_new(void); /* NULL without memory */
 void sha256_add(struct sha256 *hash, const void *bytes, size_t len);
 void sha256_end(struct sha256 *hash, uint8_t out[SHA256_SIZE]); /* then ready for the next */

@@ -129,8 +129,8 @@ void error_clear(struct error *err)
 const char *error_kind_name(enum error_kind kind)
 {
     static const char *const names[] = {
-        "none",    "invalid", "not found",   "conflict",    "denied",    "untrusted", "limit",
-        "timeout", "unavailable", "unsupported", "cancelled", "no memory", "system",  "internal",
+        "none",    "invalid",     "not found",   "conflict",  "denied",    "untrusted", "limit",
+        "timeout", "unavailable", "unsupported", "cancelled", "no memory", "system",    "internal",
     };
 
     return (size_t)kind < ARRAY_LEN(names) ? names[kind] : "unknown";

@@ -33,7 +33,10 @@ struct place {
     uint32_t column;
 };
 
-enum { ERROR_PLACE_MAX = 256, ERROR_TEXT_MAX = 2048 }; /* bytes with the terminator; longer is cut */
+enum {
+    ERROR_PLACE_MAX = 256,
+    ERROR_TEXT_MAX = 2048
+}; /* bytes with the terminator; longer is cut */
 
 struct error {
     enum error_kind kind;
@@ -42,7 +45,10 @@ struct error {
     char text[ERROR_TEXT_MAX];
 };
 
-#define ERROR_INIT {.kind = ERR_NONE}
+#define ERROR_INIT                                                                                 \
+    {                                                                                              \
+        .kind = ERR_NONE                                                                           \
+    }
 
 /* Each returns -1, so that `return error_set(…)` reads well. None of them can fail. */
 int error_set(struct error *err, enum error_kind kind, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -69,11 +75,14 @@ struct error_list {
     size_t count;
     size_t dropped; /* faults beyond the cap or without memory */
 };
-#define ERROR_LIST_INIT {0}
+#define ERROR_LIST_INIT                                                                            \
+    {                                                                                              \
+        0                                                                                          \
+    }
 void error_list_add(struct error_list *list, enum error_kind kind, struct place place,
                     const char *format, ...) PRINTF_LIKE(4, 5);
-/* 0 if the list is empty; else fills err with all texts, one a line (each with its place; kind of the
- * first), and returns -1. */
+/* 0 if the list is empty; else fills err with all texts, one a line (each with its place; kind of
+ * the first), and returns -1. */
 NODISCARD int error_list_check(const struct error_list *list, struct error *err);
 void error_list_done(struct error_list *list);
 DEFINE_CLEANUP_VALUE(error_list, struct error_list, error_list_done)

@@ -17,7 +17,8 @@ NODISCARD int fs_write_atomic(int dir_fd, const char *path, struct str bytes, mo
 /* The same without the two syncs: for what can be rebuilt. */
 NODISCARD int fs_write_quick(int dir_fd, const char *path, struct str bytes, mode_t mode,
                              struct error *err);
-NODISCARD int fs_make_dirs(int dir_fd, const char *path, mode_t mode, struct error *err); /* mkdir -p */
+NODISCARD int fs_make_dirs(int dir_fd, const char *path, mode_t mode,
+                           struct error *err); /* mkdir -p */
 NODISCARD int fs_sync_dir(int dir_fd, struct error *err);
 /* Remove a tree, without following links or crossing into mounts. Gone already is fine. */
 NODISCARD int fs_remove_tree(int dir_fd, const char *path, struct error *err);
@@ -36,6 +37,6 @@ NODISCARD int fs_open_beneath(int dir_fd, const char *path, int flags, mode_t mo
                               struct error *err);
 /* "a/b" joined with one slash, free() it; NULL without memory. */
 char *fs_join(const char *a, const char *b);
-char *fs_joinf(const char *format, ...) PRINTF_LIKE(1, 2);
-/* An advisory lock on a file (created): held until *ret_fd is closed. CONFLICT if held and !wait. */
+/* An advisory lock on a file (created): held until *ret_fd is closed. CONFLICT if held and !wait.
+ */
 NODISCARD int fs_lock(int dir_fd, const char *path, bool wait, int *ret_fd, struct error *err);

@@ -1,5 +1,5 @@
-/* base/home.h - the state folder: `--home DIR`, else $MONBAN_HOME, else /var/lib/monban for root, else
- * $XDG_STATE_HOME/monban (or ~/.local/state/monban).
+/* base/home.h - the state folder: `--home DIR`, else $MONBAN_HOME, else /var/lib/monban for root,
+ * else $XDG_STATE_HOME/monban (or ~/.local/state/monban).
  *
  *   HOME/platform/                the platform folder (copied by `monban up`)
  *   HOME/clusters/NAME/           an embedded cluster: see cluster/cluster.h
@@ -11,5 +11,6 @@
 #pragma once
 #include "base/error.h"
 
-/* Reads the environment, so only main() calls it. The path is absolute and the caller's to free(). */
+/* Reads the environment, so only main() calls it. The path is absolute and the caller's to free().
+ */
 NODISCARD int home_path(const char *option, char **ret_path, struct error *err);

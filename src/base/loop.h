@@ -1,9 +1,10 @@
 /* base/loop.h - the event loop of a daemon process: descriptors, timers, children, signals.
  *
- * One thread, one loop. A callback never blocks. Handles may be removed inside any callback, their own
- * included. A loop owns its handles: loop_free() frees those that are left. */
+ * One thread, one loop. A callback never blocks. Handles may be removed inside any callback, their
+ * own included. A loop owns its handles: loop_free() frees those that are left. */
 #pragma once
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
@@ -25,8 +26,8 @@ NODISCARD int loop_turn(struct loop *loop, int timeout_ms, struct error *err);
 void loop_stop(struct loop *loop);
 bool loop_is_stopped(const struct loop *loop);
 
-/* `events` as of epoll (EPOLLIN…, level-triggered). The descriptor stays the caller's; remove the handle
- * before closing it. */
+/* `events` as of epoll (EPOLLIN…, level-triggered). The descriptor stays the caller's; remove the
+ * handle before closing it. */
 typedef void loop_io_fn(struct loop *loop, int fd, uint32_t events, void *ctx);
 NODISCARD int loop_add_io(struct loop *loop, int fd, uint32_t events, loop_io_fn *fn, void *ctx,
                           struct loop_io **ret_io, struct error *err);
@@ -38,8 +39,9 @@ void loop_io_remove(struct loop_io *io); /* NULL is allowed */
 typedef void loop_timer_fn(struct loop *loop, void *ctx);
 NODISCARD int loop_add_timer(struct loop *loop, int64_t after_ms, loop_timer_fn *fn, void *ctx,
                              struct loop_timer **ret_timer, struct error *err);
-void loop_timer_set(struct loop_timer *timer, int64_t after_ms); /* move, or arm again in its callback */
-void loop_timer_remove(struct loop_timer *timer);                /* NULL is allowed */
+void loop_timer_set(struct loop_timer *timer,
+                    int64_t after_ms);            /* move, or arm again in its callback */
+void loop_timer_remove(struct loop_timer *timer); /* NULL is allowed */
 
 /* Once, when the child ends; it is reaped, and `status` is as of waitpid. */
 typedef void loop_child_fn(struct loop *loop, pid_t pid, int status, void *ctx);

@@ -2,13 +2,13 @@
 #pragma once
 #include <stddef.h>
 
-#define NODISCARD __attribute__((warn_unused_result))
+#define NODISCARD                        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(format_index, first) __attribute__((format(printf, format_index, first)))
-#define UNUSED __attribute__((unused))
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define UNUSED                           __attribute__((unused))
+#define ARRAY_LEN(a)                     (sizeof(a) / sizeof((a)[0]))
 
-/* `CLEANUP(image) struct image *img = NULL;` frees img when it goes out of scope. Every owning local
- * has one and a value from its first line. */
+/* `CLEANUP(image) struct image *img = NULL;` frees img when it goes out of scope. Every owning
+ * local has one and a value from its first line. */
 #define CLEANUP(noun) __attribute__((cleanup(cleanup_##noun)))
 
 /* For a type handled by pointer: `DEFINE_CLEANUP(image, struct image *, image_free)`. */
@@ -42,4 +42,4 @@
         take_;                                                                                     \
     })
 
-#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))

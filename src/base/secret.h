@@ -7,7 +7,10 @@ struct secret {
     char *ptr; /* owned, locked; terminated */
     size_t len;
 };
-#define SECRET_INIT {0}
+#define SECRET_INIT                                                                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
 NODISCARD int secret_set(struct secret *s, struct str bytes, struct error *err);
 /* From a file, without its trailing newline. */
 NODISCARD int secret_read(struct secret *s, int dir_fd, const char *path, struct error *err);

@@ -1,4 +1,5 @@
-/* base/str.h - borrowed text: pointer and length, maybe not terminated. Print with "%.*s", STR_ARG(s). */
+/* base/str.h - borrowed text: pointer and length, maybe not terminated. Print with "%.*s",
+ * STR_ARG(s). */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,8 +15,8 @@ struct str {
 };
 
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
-#define STR_ARG(s) (int)(s).len, (s).ptr
-#define STR_NONE ((struct str){NULL, 0})
+#define STR_ARG(s)   (int)(s).len, (s).ptr
+#define STR_NONE     ((struct str){NULL, 0})
 
 static inline struct str str_of(const char *text) /* NULL gives STR_NONE */
 {
@@ -35,12 +36,12 @@ bool str_ends(struct str s, struct str suffix);
 ptrdiff_t str_find(struct str s, char c);
 ptrdiff_t str_find_last(struct str s, char c);
 ptrdiff_t str_find_text(struct str s, struct str needle);
-struct str str_skip(struct str s, size_t count);           /* without the first `count` bytes */
-struct str str_first(struct str s, size_t count);          /* the first `count` bytes at most */
-struct str str_trim(struct str s);                         /* without white space at both ends */
-struct str str_trim_end(struct str s, char c);             /* without trailing `c` */
-/* Cut at the first `c`: gives what is before it, and leaves in *rest what is after. Without `c` gives
- * all and leaves *rest empty (ptr NULL). */
+struct str str_skip(struct str s, size_t count);  /* without the first `count` bytes */
+struct str str_first(struct str s, size_t count); /* the first `count` bytes at most */
+struct str str_trim(struct str s);                /* without white space at both ends */
+struct str str_trim_end(struct str s, char c);    /* without trailing `c` */
+/* Cut at the first `c`: gives what is before it, and leaves in *rest what is after. Without `c`
+ * gives all and leaves *rest empty (ptr NULL). */
 struct str str_cut(struct str *rest, char c);
 /* The next word of *rest (white space between), or an empty str at the end. */
 struct str str_word(struct str *rest);
@@ -71,7 +72,10 @@ struct strv {
     size_t count;
     bool failed; /* sticky: an add found no memory */
 };
-#define STRV_INIT {0}
+#define STRV_INIT                                                                                  \
+    {                                                                                              \
+        0                                                                                          \
+    }
 void strv_add(struct strv *v, const char *text);
 void strv_add_str(struct strv *v, struct str text);
 void strv_addf(struct strv *v, const char *format, ...) PRINTF_LIKE(2, 3);
