@@ -1,7 +1,8 @@
 /* cli/cli.h - the command line: one file a command, one table (table.c) that lists them.
  *
- * A command is a const struct cli_command. It parses its options with cli_options(), calls the stage's
- * public functions, prints, and gives an exit code. No logic stands here that an API call would need too. */
+ * A command is a const struct cli_command. It parses its options with cli_options(), calls the
+ * stage's public functions, prints, and gives an exit code. No logic stands here that an API call
+ * would need too. */
 #pragma once
 #include "wire/json.h"
 
@@ -9,10 +10,10 @@
 enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REFUSED = 3 };
 
 struct cli {
-    char *home;      /* owned; absolute */
-    bool json;       /* -o json */
-    bool color;      /* standard output is a terminal and NO_COLOR is not set */
-    bool progress;   /* standard error is a terminal */
+    char *home;          /* owned; absolute */
+    bool json;           /* -o json */
+    bool color;          /* standard output is a terminal and NO_COLOR is not set */
+    bool progress;       /* standard error is a terminal */
     const char *program; /* absolute path of this binary, for starting daemons */
     const char *const *envp;
 };
@@ -28,15 +29,16 @@ struct cli_command {
 
 extern const struct cli_command *const cli_table[]; /* NULL-ended */
 
-/* Options: "--name VALUE", "--name=VALUE", "-x VALUE", flags; "--" ends them; the rest are words. */
+/* Options: "--name VALUE", "--name=VALUE", "-x VALUE", flags; "--" ends them; the rest are words.
+ */
 struct cli_option {
-    const char *name;    /* "tag"; NULL ends the table */
-    char letter;         /* 't' or 0 */
-    const char *value;   /* what it takes, for the help ("NAME"); NULL: a flag */
+    const char *name;  /* "tag"; NULL ends the table */
+    char letter;       /* 't' or 0 */
+    const char *value; /* what it takes, for the help ("NAME"); NULL: a flag */
     const char *help;
-    const char **text;   /* set to the value (borrowed from argv) */
-    bool *flag;          /* set to true */
-    struct strv *list;   /* for a repeated option: appended */
+    const char **text; /* set to the value (borrowed from argv) */
+    bool *flag;        /* set to true */
+    struct strv *list; /* for a repeated option: appended */
 };
 /* Handles --help (prints, *ret_done), -o json and --home for every command. Words go to `words`.
  * -1: usage error already printed (exit CLI_USAGE). */

@@ -3,5 +3,6 @@
 
 const struct cli_command *const cli_table[] = {
     /* keep this list in the order of docs/reference.md */
+    &cli_version,
     NULL,
 };
