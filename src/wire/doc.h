@@ -32,6 +32,12 @@ DEFINE_CLEANUP_VALUE(docs, struct docs, docs_done)
 
 /* All documents of a YAML stream (empty documents are left out). */
 NODISCARD int yaml_parse(const char *file, struct str text, struct docs *ret, struct error *err);
+enum yaml_flags {
+    YAML_KEEP_EMPTY = 1 << 0, /* an empty document is null, not left out */
+    YAML_ALLOW_NUL = 1 << 1,  /* "\\0" within values: read them with json_string_length() */
+};
+NODISCARD int yaml_parse_with(const char *file, struct str text, unsigned flags, struct docs *ret,
+                              struct error *err);
 /* Exactly one document. */
 NODISCARD int yaml_parse_one(const char *file, struct str text, struct doc **ret, struct error *err);
 NODISCARD int yaml_read_file(int dir_fd, const char *path, struct docs *ret, struct error *err);
