@@ -84,6 +84,15 @@ NODISCARD int layout_remove_manifest(struct layout *layout, const struct digest 
 /* --- tags --- */
 NODISCARD int layout_tag(struct layout *layout, const char *repository, const char *tag,
                          const struct descriptor *descriptor, struct error *err);
+/* All of them or none, in one step. */
+struct layout_tag_set {
+    const char
+        *repository; /* "" for a layout of one repository: the annotation is then the tag alone */
+    const char *tag;
+    struct descriptor descriptor;
+};
+NODISCARD int layout_tag_all(struct layout *layout, const struct layout_tag_set *sets, size_t count,
+                             struct error *err);
 /* NOT_FOUND "no tag 'T' in repository 'R'". */
 NODISCARD int layout_resolve(struct layout *layout, const char *repository, const char *tag,
                              struct descriptor *ret, struct error *err);
