@@ -33,6 +33,7 @@ DEFINE_CLEANUP(http_server, struct http_server *, http_server_free)
 const char *http_request_method(const struct http_request *req);
 const char *http_request_path(const struct http_request *req); /* percent-decoded, no query */
 const char *http_request_raw_path(const struct http_request *req); /* as sent, no query */
+const char *http_request_raw_query(const struct http_request *req); /* as sent, without '?'; "" */
 struct str http_request_body(const struct http_request *req);
 const char *http_request_header(const struct http_request *req, const char *name); /* NULL if absent */
 const char *http_request_query(const struct http_request *req, const char *name);  /* decoded; NULL */
