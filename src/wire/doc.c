@@ -303,21 +303,24 @@ static bool is_known(const char *key, const char *const *known)
     return false;
 }
 
+void doc_check_key(const struct doc *doc, const json_t *object, const char *key, const char *what,
+                   const char *const *known, struct error_list *faults)
+{
+    if (is_known(key, known))
+        return;
+    const char *instead = nearest(key, known);
+    struct place place = doc_key_place(doc, object, key);
+    if (instead)
+        error_list_add(faults, ERR_INVALID, place, "unknown field '%s' in %s; did you mean '%s'?",
+                       key, what, instead);
+    else
+        error_list_add(faults, ERR_INVALID, place, "unknown field '%s' in %s", key, what);
+}
+
 void doc_check_keys(const struct doc *doc, const json_t *object, const char *what,
                     const char *const *known, struct error_list *faults)
 {
     for (void *it = json_object_iter((json_t *)object); it;
-         it = json_object_iter_next((json_t *)object, it)) {
-        const char *key = json_object_iter_key(it);
-        if (is_known(key, known))
-            continue;
-        const char *instead = nearest(key, known);
-        struct place place = doc_key_place(doc, object, key);
-        if (instead) {
-            error_list_add(faults, ERR_INVALID, place,
-                           "unknown field '%s' in %s; did you mean '%s'?", key, what, instead);
-        } else {
-            error_list_add(faults, ERR_INVALID, place, "unknown field '%s' in %s", key, what);
-        }
-    }
+         it = json_object_iter_next((json_t *)object, it))
+        doc_check_key(doc, object, json_object_iter_key(it), what, known, faults);
 }

@@ -54,3 +54,6 @@ NODISCARD int toml_write(const json_t *root, struct buf *out, struct error *err)
  * "unknown field 'x' in <what>; did you mean 'y'?". */
 void doc_check_keys(const struct doc *doc, const json_t *object, const char *what,
                     const char *const *known, struct error_list *faults);
+/* The same for one key, which is there: for callers who have more to say about some. */
+void doc_check_key(const struct doc *doc, const json_t *object, const char *key, const char *what,
+                   const char *const *known, struct error_list *faults);
