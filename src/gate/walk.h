@@ -13,7 +13,8 @@ struct walk_options {
     const char *app;
     const char *ref;
     const char *commit;
-    const char *repository; /* path of the bare repository */
+    const char *repository;  /* path of the bare repository */
+    const char *objects_dir; /* where a push that is not accepted yet has its objects, or NULL */
     const struct platform *platform;
     struct signer *signer;
     const char *source_uri; /* of a watched remote, or NULL: the repository itself */

@@ -1,0 +1,176 @@
+/* cli/gate.c - monban gate, gate repository, plumbing push-hook. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "gate/gate.h"
+
+static int run_gate(struct cli *cli, int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    const char *listen = NULL, *port_text = NULL, *ready = NULL;
+    const struct cli_option options[] = {
+        {.name = "listen",
+         .value = "ADDRESS",
+         .help = "IPv4 address of the registry",
+         .text = &listen},
+        {.name = "port", .value = "N", .help = "its port (5000)", .text = &port_text},
+        {.name = "ready-fd", .value = "FD", .help = "gets a byte once all listens", .text = &ready},
+        {.name = NULL},
+    };
+    uint64_t port = 0, ready_fd = 0;
+    bool done;
+
+    if (cli_options(cli, &cli_gate, argc, argv, options, NULL, &done) < 0)
+        return CLI_USAGE;
+    if (done)
+        return CLI_DONE;
+    if (port_text && (!str_to_u64(str_of(port_text), &port) || port == 0 || port > 65535))
+        return cli_usage(&cli_gate, "'%s' is no port", port_text);
+    if (ready && (!str_to_u64(str_of(ready), &ready_fd) || ready_fd > 1000))
+        return cli_usage(&cli_gate, "'%s' is no descriptor", ready);
+    log_setup(STDERR_FILENO, LOG_INFO, "gate");
+    const struct gate_options gate = {.home = cli->home,
+                                      .program = cli->program,
+                                      .listen = listen,
+                                      .port = (uint16_t)port,
+                                      .ready_fd = (int)ready_fd};
+    if (gate_prepare(cli->home, &err) < 0 || gate_run(&gate, &err) < 0)
+        return cli_fail(cli, &err, "monban up");
+    return CLI_DONE;
+}
+
+const struct cli_command cli_gate = {
+    "gate", "[--listen ADDRESS]", "the daemon of the build cluster: commits in, releases out",
+    "Runs in the foreground until SIGTERM. 'monban up' starts it for the clusters of one machine.",
+    run_gate};
+
+static int run_repository(struct cli *cli, int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(strv) struct strv words = STRV_INIT;
+    CLEANUP(text) char *path = NULL;
+    bool done;
+
+    if (cli_options(cli, &cli_gate_repository, argc, argv, NULL, &words, &done) < 0)
+        return CLI_USAGE;
+    if (done)
+        return CLI_DONE;
+    if (words.count != 1)
+        return cli_usage(&cli_gate_repository, "one app's name, please");
+    if (gate_repository(cli->home, cli->program, words.items[0], &path, &err) < 0)
+        return cli_fail(cli, &err, NULL);
+    if (cli->json)
+        printf("{\"repository\":\"%s\"}\n", path);
+    else
+        printf("%s\n", path);
+    return CLI_DONE;
+}
+
+const struct cli_command cli_gate_repository = {
+    "gate repository", "APP", "make an app's git repository at the gate, and print its path",
+    "Push to it: git push $(monban gate repository APP) main", run_repository};
+
+static void print_line(struct str line, void *ctx)
+{
+    (void)ctx;
+    printf("%.*s\n", STR_ARG(line));
+    (void)fflush(stdout); /* git shows it as it comes; a closed pipe changes nothing */
+}
+
+static bool is_zero(struct str id)
+{
+    return id.len > 0 && strspn(id.ptr, "0") >= id.len;
+}
+
+/* Only the default branch walks the road; others are kept, for the developers' own use. */
+static int hand_over(struct cli *cli, const char *app, struct str line, struct error *err)
+{
+    struct str old_id = str_word(&line);
+    struct str new_id = str_word(&line);
+    struct str ref = str_word(&line);
+    CLEANUP(text) char *commit = str_dup(new_id);
+    CLEANUP(text) char *ref_text = str_dup(ref);
+    int code = CLI_FAILED;
+
+    (void)old_id;
+    if (!commit || !ref_text)
+        return error_no_memory(err);
+    if (is_zero(new_id))
+        return 0;
+    if (!str_is(ref, "refs/heads/main") && !str_is(ref, "refs/heads/master")) {
+        printf("monban: %s is kept; only main walks the road\n", ref_text);
+        return 0;
+    }
+    /* git gives hooks their environment; main() has read it for us. */
+    const char *objects = NULL;
+    for (const char *const *e = cli->envp; *e; e++) {
+        if (str_starts(str_of(*e), STR("GIT_OBJECT_DIRECTORY=")))
+            objects = *e + strlen("GIT_OBJECT_DIRECTORY=");
+    }
+    CLEANUP(text) char *absolute = objects ? realpath(objects, NULL) : NULL;
+    const struct gate_request request = {
+        .app = app, .ref = ref_text, .commit = commit, .objects_dir = absolute};
+    if (gate_submit(cli->home, &request, print_line, NULL, &code, err) < 0)
+        return -1;
+    return code;
+}
+
+static int run_push_hook(struct cli *cli, int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(strv) struct strv words = STRV_INIT;
+    CLEANUP(buf) struct buf input = BUF_INIT(1 << 20);
+    struct str line;
+    bool done;
+    int worst = CLI_DONE;
+
+    if (cli_options(cli, &cli_push_hook, argc, argv, NULL, &words, &done) < 0)
+        return CLI_USAGE;
+    if (done)
+        return CLI_DONE;
+    if (words.count != 1)
+        return cli_usage(&cli_push_hook, "one app's name, please");
+    if (io_read_all(STDIN_FILENO, &input, &err) < 0)
+        return cli_fail(cli, &err, NULL);
+    struct lines lines = lines_over("push", buf_str(&input));
+    while (lines_next(&lines, &line)) {
+        int code = hand_over(cli, words.items[0], line, &err);
+        if (code < 0)
+            return cli_fail(cli, &err, "monban up, then push again");
+        if (code > worst)
+            worst = code;
+    }
+    return worst;
+}
+
+const struct cli_command cli_push_hook = {
+    "plumbing push-hook", "APP", "what git runs when commits are pushed to the gate",
+    "Reads 'OLD NEW REF' lines as git gives them to a pre-receive hook. A refusal refuses the push.",
+    run_push_hook};
+
+static int run_gate_walk(struct cli *cli, int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(strv) struct strv words = STRV_INIT;
+    bool done;
+    int code = CLI_FAILED;
+
+    if (cli_options(cli, &cli_gate_walk, argc, argv, NULL, &words, &done) < 0)
+        return CLI_USAGE;
+    if (done)
+        return CLI_DONE;
+    if (words.count != 2)
+        return cli_usage(&cli_gate_walk, "an app and a commit id, please");
+    const struct gate_request request = {
+        .app = words.items[0], .ref = "refs/heads/main", .commit = words.items[1]};
+    if (gate_submit(cli->home, &request, print_line, NULL, &code, &err) < 0)
+        return cli_fail(cli, &err, "monban up");
+    return code;
+}
+
+const struct cli_command cli_gate_walk = {
+    "gate walk", "APP COMMIT", "walk a commit that is at the gate already, again",
+    "After the platform changed, or new advisories came. Exit code 3: refused.", run_gate_walk};
