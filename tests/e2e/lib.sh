@@ -1,0 +1,79 @@
+# tests/e2e/lib.sh - for the end-to-end scripts: `. "$(dirname "$0")/lib.sh"`.
+# Each check prints 'ok - SENTENCE' or 'not ok - SENTENCE' with what was seen. A script leaves nothing behind.
+set -uo pipefail
+root=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
+MONBAN=${MONBAN:-$root/build/test/src/cli/monban}
+work=$(mktemp -d /tmp/monban-e2e.XXXXXX)
+export MONBAN_HOME=$work/home
+failures=0
+
+# check SENTENCE COMMAND… : the command succeeds.
+check() {
+	local sentence=$1 output; shift
+	if output=$("$@" 2>&1); then
+		echo "ok - $sentence"
+	else
+		echo "not ok - $sentence"; echo "$output" | tail -15 | sed 's/^/    /'; failures=$((failures + 1))
+	fi
+}
+
+# check_exit SENTENCE CODE COMMAND… : it ends with that code. Its output is left in $output.
+check_exit() {
+	local sentence=$1 want=$2 got; shift 2
+	output=$("$@" 2>&1); got=$?
+	if [ $got -eq "$want" ]; then
+		echo "ok - $sentence"
+	else
+		echo "not ok - $sentence (exit $got, not $want)"; echo "$output" | tail -15 | sed 's/^/    /'
+		failures=$((failures + 1))
+	fi
+}
+
+# check_says SENTENCE TEXT… : every TEXT stands in $output.
+check_says() {
+	local sentence=$1 text; shift
+	for text in "$@"; do
+		case $output in *"$text"*) ;; *)
+			echo "not ok - $sentence: no '$text' in:"; echo "$output" | tail -15 | sed 's/^/    /'
+			failures=$((failures + 1)); return ;;
+		esac
+	done
+	echo "ok - $sentence"
+}
+
+# wait_for SECONDS COMMAND… : until it succeeds. For what happens outside our sight; else wait for the event.
+wait_for() {
+	local end=$((SECONDS + $1)); shift
+	until "$@" > /dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		read -rt 0.05 < /proc/self/fd/9 9<> <(:) 2>/dev/null || true
+	done
+}
+
+# What of the machine a script must leave as it found it.
+machine_state() {
+	ip -o link | awk '{print "link", $2}' | sort
+	awk '{print "mount", $5}' /proc/self/mountinfo | sort
+	find /sys/fs/cgroup -maxdepth 3 -type d -path '*monban*' | sort
+	nft list tables 2>/dev/null | sort
+	ls /run/crun 2>/dev/null | sed 's/^/crun /'
+}
+state_before=$(machine_state)
+trap 'finish' EXIT
+cleanup() { :; } # a script may define its own
+
+finish() {
+	local code=$?
+	trap - EXIT
+	cleanup
+	local state_after; state_after=$(machine_state)
+	if [ "$state_before" = "$state_after" ]; then
+		echo "ok - no mount, interface, cgroup or firewall table is left behind"
+	else
+		echo "not ok - something is left behind"; diff <(echo "$state_before") <(echo "$state_after") | head -20
+		failures=$((failures + 1))
+	fi
+	rm -rf --one-file-system "$work"
+	[ $code -eq 0 ] && [ $failures -eq 0 ]
+	exit $?
+}
