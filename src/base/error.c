@@ -165,6 +165,40 @@ void error_list_add(struct error_list *list, enum error_kind kind, struct place 
     set_place(err, place);
 }
 
+/* Cuts ":NUMBER" off the end of a place; 0 if there is none. */
+static unsigned long cut_number(char *place)
+{
+    char *colon = strrchr(place, ':');
+    unsigned long number = 0;
+
+    if (!colon || colon[1] == '\0' || colon[1 + strspn(colon + 1, "0123456789")] != '\0')
+        return 0;
+    for (const char *at = colon + 1; *at; at++)
+        number = number * 10 + (unsigned long)(*at - '0');
+    *colon = '\0';
+    return number;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    char left[ERROR_PLACE_MAX], right[ERROR_PLACE_MAX];
+
+    memcpy(left, ((const struct error *)a)->place, sizeof left);
+    memcpy(right, ((const struct error *)b)->place, sizeof right);
+    unsigned long left_column = cut_number(left), right_column = cut_number(right);
+    unsigned long left_line = cut_number(left), right_line = cut_number(right);
+    int order = strcmp(left, right);
+    if (order == 0)
+        order = (left_line > right_line) - (left_line < right_line);
+    return order ? order : (left_column > right_column) - (left_column < right_column);
+}
+
+void error_list_sort(struct error_list *list)
+{
+    if (list->count > 1)
+        qsort(list->items, list->count, sizeof *list->items, compare_places);
+}
+
 int error_list_check(const struct error_list *list, struct error *err)
 {
     size_t used = 0;
