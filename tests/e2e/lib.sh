@@ -46,7 +46,7 @@ wait_for() {
 	local end=$((SECONDS + $1)); shift
 	until "$@" > /dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
-		read -rt 0.05 < /proc/self/fd/9 9<> <(:) 2>/dev/null || true
+		read -rt 0.05 <> <(:) || true
 	done
 }
 
