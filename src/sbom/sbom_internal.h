@@ -79,7 +79,7 @@ const char *ecosystem_of_os(struct texts *texts, const char *id, const char *ver
 /* Who owns what no label speaks of: by the kind of the package and where it stands. */
 enum owner owner_guess(const char *ecosystem, const char *purl, const char *path);
 /* Fills owner and team of a package from its layer, or by guess. */
-void inventory_set_owner(const struct inventory *inv, const struct inventory_options *options,
+void inventory_set_owner(struct inventory *inv, const struct inventory_options *options,
                          const char *path, struct package *package);
 /* Layers of an image from its diff ids and the labels dev.monban.layers or
  * io.buildpacks.lifecycle.metadata (texts, may be NULL; broken labels become faults). */

@@ -45,6 +45,29 @@ static void *take(struct texts *t, size_t size, size_t alignment)
     return c->bytes + at;
 }
 
+/* Length of the UTF-8 character at `s`, or 0 if there is none (RFC 3629: no surrogates, shortest
+ * form). */
+static size_t utf8_len(const unsigned char *s, size_t left)
+{
+    size_t len = s[0] < 0x80   ? 1
+                 : s[0] < 0xc2 ? 0
+                 : s[0] < 0xe0 ? 2
+                 : s[0] < 0xf0 ? 3
+                 : s[0] < 0xf5 ? 4
+                               : 0;
+
+    if (len == 0 || len > left)
+        return 0;
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
 const char *texts_add(struct texts *t, struct str s)
 {
     char *copy;
@@ -56,6 +79,12 @@ const char *texts_add(struct texts *t, struct str s)
         return "";
     memcpy(copy, s.ptr, s.len);
     copy[s.len] = '\0';
+    for (size_t i = 0; i < s.len;) {
+        size_t len = utf8_len((const unsigned char *)copy + i, s.len - i);
+        if (len == 0)
+            copy[i] = '?';
+        i += len ? len : 1;
+    }
     return copy;
 }
 

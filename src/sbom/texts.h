@@ -19,7 +19,8 @@ struct texts {
         .limit = (limit_bytes)                                                                     \
     }
 
-/* A terminated copy; never NULL. A NUL inside ends it, as readers see it. */
+/* A terminated copy, never NULL, always UTF-8: bytes that are not become '?'. A NUL inside ends it.
+ */
 const char *texts_add(struct texts *t, struct str s);
 const char *texts_addf(struct texts *t, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Zeroed room for `count` items of `size` bytes, aligned for any type; NULL on failure. */
