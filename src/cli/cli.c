@@ -7,38 +7,68 @@
 
 enum { OUTPUT_MAX = 256 << 20 };
 
-static void print_option(const struct cli_option *option)
+static const struct cli_option common_options[] = {
+    {.name = "home", .value = "DIR", .help = "the state folder"},
+    {.name = "output", .letter = 'o', .value = "json", .help = "print JSON"},
+    {.name = "help", .letter = 'h', .help = "this text"},
+    {.name = NULL},
+};
+
+static void option_left(const struct cli_option *option, char *out, size_t size)
+{
+    /* Cut to fit by design: names are ours and short. */
+    if (option->letter)
+        (void)snprintf(out, size, "-%c, --%s%s%s", option->letter, option->name,
+                       option->value ? " " : "", option->value ? option->value : "");
+    else
+        (void)snprintf(out, size, "--%s%s%s", option->name, option->value ? " " : "",
+                       option->value ? option->value : "");
+}
+
+static void print_options(const struct cli *cli, const struct cli_option *options)
 {
     char left[64];
 
-    /* Cut to fit by design: names are ours and short. */
-    if (option->letter)
-        (void)snprintf(left, sizeof left, "-%c, --%s%s%s", option->letter, option->name,
-                       option->value ? " " : "", option->value ? option->value : "");
-    else
-        (void)snprintf(left, sizeof left, "    --%s%s%s", option->name, option->value ? " " : "",
-                       option->value ? option->value : "");
-    printf("  %-28s %s\n", left, option->help);
+    for (const struct cli_option *o = options; o && o->name; o++) {
+        option_left(o, left, sizeof left);
+        if (cli->help == CLI_HELP_MAN)
+            printf(".TP\n.B %s\n%s\n", left, o->help);
+        else if (cli->help == CLI_HELP_MARKDOWN)
+            printf("- `%s`: %s\n", left, o->help);
+        else
+            printf("  %s%-*s %s\n", o->letter ? "" : "    ", o->letter ? 28 : 24, left, o->help);
+    }
 }
 
-static void print_help(const struct cli_command *command, const struct cli_option *options)
+static void print_help(const struct cli *cli, const struct cli_command *command,
+                       const struct cli_option *options)
 {
-    static const struct cli_option common[] = {
-        {.name = "home", .value = "DIR", .help = "the state folder"},
-        {.name = "output", .letter = 'o', .value = "json", .help = "print JSON"},
-        {.name = "help", .letter = 'h', .help = "this text"},
-        {.name = NULL},
-    };
+    const char *space = command->usage[0] ? " " : "";
+    const char *text = command->help ? command->help : "";
 
-    printf("usage: monban %s%s%s\n\n%s\n\n", command->name, command->usage[0] ? " " : "",
-           command->usage, command->summary);
-    if (command->help)
-        printf("%s\n\n", command->help);
-    printf("options:\n");
-    for (const struct cli_option *o = options; o && o->name; o++)
-        print_option(o);
-    for (const struct cli_option *o = common; o->name; o++)
-        print_option(o);
+    switch (cli->help) {
+    case CLI_HELP_TEXT:
+        printf("usage: monban %s%s%s\n\n%s\n\n%s%soptions:\n", command->name, space, command->usage,
+               command->summary, text, text[0] ? "\n\n" : "");
+        break;
+    case CLI_HELP_MAN:
+        printf(".TH MONBAN 1\n.SH NAME\nmonban %s \\- %s\n.SH SYNOPSIS\n.B monban %s%s%s\n",
+               command->name, command->summary, command->name, space, command->usage);
+        if (text[0])
+            printf(".SH DESCRIPTION\n%s\n", text);
+        printf(".SH OPTIONS\n");
+        break;
+    case CLI_HELP_MARKDOWN:
+        printf("## monban %s\n\n`monban %s%s%s`: %s.\n\n%s%s", command->name, command->name, space,
+               command->usage, command->summary, text, text[0] ? "\n\n" : "");
+        break;
+    }
+    print_options(cli, options);
+    if (cli->help != CLI_HELP_MARKDOWN)
+        print_options(cli, common_options);
+    if (cli->help == CLI_HELP_MAN)
+        printf(".SH EXIT STATUS\n0 done; 1 failed; 2 wrong usage; 3 refused by the gate or a "
+               "check.\n");
 }
 
 int cli_usage(const struct cli_command *command, const char *format, ...)
@@ -141,7 +171,7 @@ int cli_options(struct cli *cli, const struct cli_command *command, int argc, ch
         }
     }
     if (parse.help) {
-        print_help(command, options);
+        print_help(cli, command, options);
         *ret_done = true;
         return 0;
     }

@@ -10,10 +10,11 @@
 enum cli_exit { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_REFUSED = 3 };
 
 struct cli {
-    char *home;          /* owned; absolute */
-    bool json;           /* -o json */
-    bool color;          /* standard output is a terminal and NO_COLOR is not set */
-    bool progress;       /* standard error is a terminal */
+    char *home; /* owned; absolute */
+    bool json;  /* -o json */
+    bool color; /* standard output is a terminal and NO_COLOR is not set */
+    enum { CLI_HELP_TEXT, CLI_HELP_MAN, CLI_HELP_MARKDOWN } help; /* how --help is written */
+    bool progress;                                                /* standard error is a terminal */
     const char *program; /* absolute path of this binary, for starting daemons */
     const char *const *envp;
 };

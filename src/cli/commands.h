@@ -2,4 +2,13 @@
 #pragma once
 #include "cli/cli.h"
 
+extern const struct cli_command cli_fabric_host;
+extern const struct cli_command cli_gate;
+extern const struct cli_command cli_gate_repository;
+extern const struct cli_command cli_gate_walk;
+extern const struct cli_command cli_push_hook;
+extern const struct cli_command cli_up;
+extern const struct cli_command cli_down;
+extern const struct cli_command cli_man;
+extern const struct cli_command cli_reference;
 extern const struct cli_command cli_version;

@@ -4,5 +4,7 @@
 const struct cli_command *const cli_table[] = {
     /* keep this list in the order of docs/reference.md */
     &cli_version,
+    &cli_man,
+    &cli_reference,
     NULL,
 };
