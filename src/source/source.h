@@ -16,8 +16,9 @@ enum {
 };
 #define SOURCE_BYTES_MAX (2ULL << 30) /* of an exported tree */
 
-/* A bare repository at `path`, whose pre-receive hook (a refusal refuses the push) runs `program --home HOME plumbing push-hook
- * APP`, for each line of its input. Made again over an existing one it only renews the hook. */
+/* A bare repository at `path`, whose pre-receive hook (a refusal refuses the push) runs `program
+ * --home HOME plumbing push-hook APP`, for each line of its input. Made again over an existing one
+ * it only renews the hook. */
 NODISCARD int source_create_repository(const char *path, const char *app, const char *program,
                                        const char *home, struct error *err);
 
