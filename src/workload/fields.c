@@ -1,14 +1,10 @@
-/* workload/fields.c - the fields of a Workload, and whose each one is. Takes a parsed document, gives
- * every fault. What is functional is the developer's and checked here; what is not is the platform's,
- * and the fault names the platform file where it is said. */
+/* workload/fields.c - the fields of a Workload, and whose each one is. Takes a parsed document,
+ * gives every fault. What is functional is the developer's and checked here; what is not is the
+ * platform's, and the fault names the platform file where it is said. */
 #include <ctype.h>
 
+#include "wire/field.h"
 #include "workload/workload_internal.h"
-
-struct check {
-    const struct doc *doc;
-    struct error_list *faults;
-};
 
 /* Fields that people write into a Workload out of habit, and the file where the platform says them.
  */
@@ -85,29 +81,8 @@ static const char *const probes_keys[] = {"readiness", "liveness", NULL};
 static const char *const probe_keys[] = {"path", "port", NULL};
 static const char *const quantity_keys[] = {"cpu", "memory", "ephemeral-storage", NULL};
 
-static const char *type_name(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "a map";
-    case JSON_ARRAY:
-        return "a list";
-    case JSON_STRING:
-        return "text";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return "true or false";
-    case JSON_NULL:
-        return "nothing";
-    }
-    return "something else";
-}
-
 /* Unknown keys of an object, telling apart what is the platform's. */
-static void check_keys(const struct check *c, const json_t *object, const char *what,
+static void check_keys(const struct fields *c, const json_t *object, const char *what,
                        const char *const *known)
 {
     const char *key;
@@ -135,116 +110,9 @@ static void check_keys(const struct check *c, const json_t *object, const char *
     }
 }
 
-static void wrong_type(const struct check *c, struct place place, const char *key,
-                       const char *wanted, const json_t *found)
+static void check_metadata(const struct fields *c, const json_t *root)
 {
-    error_list_add(c->faults, ERR_INVALID, place, "expected %s in '%s', got %s", wanted, key,
-                   type_name(found));
-}
-
-/* The object, array or text under `key`, or NULL: absent (an empty value counts as absent), or a
- * fault was added. */
-static json_t *get(const struct check *c, const json_t *object, const char *key, json_type type)
-{
-    json_t *value = json_object_get(object, key);
-    const char *wanted = type == JSON_OBJECT ? "a map" : type == JSON_ARRAY ? "a list" : "text";
-
-    if (!value || json_is_null(value))
-        return NULL;
-    if (json_typeof(value) != type) {
-        wrong_type(c, doc_place_key(c->doc, object, key), key, wanted, value);
-        return NULL;
-    }
-    return value;
-}
-
-static const char *get_text(const struct check *c, const json_t *object, const char *key)
-{
-    return json_string_value(get(c, object, key, JSON_STRING));
-}
-
-static const char *need_text(const struct check *c, const json_t *object, const char *key,
-                             const char *what)
-{
-    if (!json_object_get(object, key)) {
-        error_list_add(c->faults, ERR_INVALID, doc_place(c->doc, object), "expected '%s' in %s",
-                       key, what);
-        return NULL;
-    }
-    return get_text(c, object, key);
-}
-
-/* Item `i` of an array if it is an object. */
-static json_t *item(const struct check *c, const json_t *array, size_t i, const char *what)
-{
-    json_t *value = json_array_get(array, i);
-
-    if (json_is_object(value))
-        return value;
-    error_list_add(c->faults, ERR_INVALID, doc_place_item(c->doc, array, i),
-                   "expected a map as an item of %s, got %s", what, type_name(value));
-    return NULL;
-}
-
-static bool is_lower_or_digit(char ch)
-{
-    return (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-}
-
-bool fields_is_label(struct str s)
-{
-    if (s.len == 0 || s.len > 63 || !is_lower_or_digit(s.ptr[0]) ||
-        !is_lower_or_digit(s.ptr[s.len - 1]))
-        return false;
-    for (size_t i = 0; i < s.len; i++)
-        if (!is_lower_or_digit(s.ptr[i]) && s.ptr[i] != '-')
-            return false;
-    return true;
-}
-
-static void check_label(const struct check *c, const json_t *object, const char *key,
-                        const char *text)
-{
-    if (text && !fields_is_label(str_of(text)))
-        error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, object, key),
-                       "expected a name of at most 63 lower-case letters, digits and '-' in "
-                       "'%s', got '%s'",
-                       key, text);
-}
-
-/* A name is used once in a list: `key` of item `index` against those before it. */
-static void check_unique(const struct check *c, const json_t *array, size_t index, const char *what)
-{
-    const char *name = json_str_at(json_array_get(array, index), "name");
-
-    for (size_t i = 0; name && i < index; i++) {
-        const char *earlier = json_str_at(json_array_get(array, i), "name");
-        if (!earlier || strcmp(earlier, name) != 0)
-            continue;
-        error_list_add(c->faults, ERR_INVALID,
-                       doc_place_key(c->doc, json_array_get(array, index), "name"),
-                       "'%s' stands twice in %s", name, what);
-        return;
-    }
-}
-
-static void check_text_map(const struct check *c, const json_t *map, const char *what)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach((json_t *)map, key, value)
-    {
-        if (!json_is_string(value))
-            error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, map, key),
-                           "expected text for '%s' in %s, got %s; write it in quotes", key, what,
-                           type_name(value));
-    }
-}
-
-static void check_metadata(const struct check *c, const json_t *root)
-{
-    json_t *metadata = get(c, root, "metadata", JSON_OBJECT);
+    json_t *metadata = field_get(c, root, "metadata", JSON_OBJECT);
 
     if (!metadata) {
         if (!json_object_get(root, "metadata"))
@@ -253,14 +121,14 @@ static void check_metadata(const struct check *c, const json_t *root)
         return;
     }
     check_keys(c, metadata, "metadata", metadata_keys);
-    check_label(c, metadata, "name", need_text(c, metadata, "name", "metadata"));
-    check_label(c, metadata, "namespace", get_text(c, metadata, "namespace"));
-    json_t *labels = get(c, metadata, "labels", JSON_OBJECT);
-    json_t *annotations = get(c, metadata, "annotations", JSON_OBJECT);
+    field_check_label(c, metadata, "name", field_need_text(c, metadata, "name", "metadata"));
+    field_check_label(c, metadata, "namespace", field_text(c, metadata, "namespace"));
+    json_t *labels = field_get(c, metadata, "labels", JSON_OBJECT);
+    json_t *annotations = field_get(c, metadata, "annotations", JSON_OBJECT);
     if (labels)
-        check_text_map(c, labels, "labels");
+        field_check_texts(c, labels, "labels");
     if (annotations)
-        check_text_map(c, annotations, "annotations");
+        field_check_texts(c, annotations, "annotations");
     const char *type = json_string_value(json_object_get(labels, WORKLOAD_TYPE_LABEL));
     if (type && strcmp(type, "web") && strcmp(type, "server") && strcmp(type, "worker"))
         error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, labels, WORKLOAD_TYPE_LABEL),
@@ -268,9 +136,9 @@ static void check_metadata(const struct check *c, const json_t *root)
 }
 
 /* Relative, and down only: it is opened beneath the source tree, and this says so early. */
-static void check_sub_path(const struct check *c, const json_t *source)
+static void check_sub_path(const struct fields *c, const json_t *source)
 {
-    const char *path = get_text(c, source, "subPath");
+    const char *path = field_text(c, source, "subPath");
     struct str rest = str_of(path);
     bool is_fit = path && path[0] != '/';
 
@@ -281,9 +149,9 @@ static void check_sub_path(const struct check *c, const json_t *source)
                        "expected a folder inside the repository in 'subPath', got '%s'", path);
 }
 
-static void check_source(const struct check *c, const json_t *spec)
+static void check_source(const struct fields *c, const json_t *spec)
 {
-    json_t *source = get(c, spec, "source", JSON_OBJECT);
+    json_t *source = field_get(c, spec, "source", JSON_OBJECT);
 
     if (!source)
         return;
@@ -291,15 +159,15 @@ static void check_source(const struct check *c, const json_t *spec)
         error_list_add(c->faults, ERR_INVALID, doc_key_place(c->doc, spec, "image"),
                        "'image' and 'source' exclude each other");
     check_keys(c, source, "source", source_keys);
-    json_t *git = get(c, source, "git", JSON_OBJECT);
+    json_t *git = field_get(c, source, "git", JSON_OBJECT);
     if (git) {
         check_keys(c, git, "source.git", git_keys);
-        (void)get_text(c, git, "url"); /* for its fault */
-        json_t *ref = get(c, git, "ref", JSON_OBJECT);
+        (void)field_text(c, git, "url"); /* for its fault */
+        json_t *ref = field_get(c, git, "ref", JSON_OBJECT);
         if (ref) {
             check_keys(c, ref, "source.git.ref", ref_keys);
             for (size_t i = 0; ref_keys[i]; i++)
-                (void)get_text(c, ref, ref_keys[i]); /* for its fault */
+                (void)field_text(c, ref, ref_keys[i]); /* for its fault */
         }
     }
     check_sub_path(c, source);
@@ -315,9 +183,9 @@ static bool is_env_name(const char *name)
     return true;
 }
 
-static void check_value_from(const struct check *c, const json_t *variable)
+static void check_value_from(const struct fields *c, const json_t *variable)
 {
-    json_t *from = get(c, variable, "valueFrom", JSON_OBJECT);
+    json_t *from = field_get(c, variable, "valueFrom", JSON_OBJECT);
 
     if (!from)
         return;
@@ -327,16 +195,16 @@ static void check_value_from(const struct check *c, const json_t *variable)
                        "'value' and 'valueFrom' exclude each other");
 }
 
-static void check_env(const struct check *c, const json_t *object, const char *what)
+static void check_env(const struct fields *c, const json_t *object, const char *what)
 {
-    json_t *env = get(c, object, "env", JSON_ARRAY);
+    json_t *env = field_get(c, object, "env", JSON_ARRAY);
 
     for (size_t i = 0; i < json_array_size(env); i++) {
-        json_t *variable = item(c, env, i, what);
+        json_t *variable = field_item(c, env, i, what);
         if (!variable)
             continue;
         check_keys(c, variable, what, env_keys);
-        const char *name = need_text(c, variable, "name", what);
+        const char *name = field_need_text(c, variable, "name", what);
         if (name && !is_env_name(name))
             error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, variable, "name"),
                            "'%s' cannot be the name of an environment variable", name);
@@ -344,9 +212,9 @@ static void check_env(const struct check *c, const json_t *object, const char *w
         if (value && !json_is_string(value) && !json_is_null(value))
             error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, variable, "value"),
                            "expected text in 'value', got %s; write it in quotes",
-                           type_name(value));
+                           field_type_name(value));
         check_value_from(c, variable);
-        check_unique(c, env, i, what);
+        field_check_unique(c, env, i, what);
     }
 }
 
@@ -374,15 +242,15 @@ static bool is_quantity(const json_t *value)
     return false;
 }
 
-static void check_resources(const struct check *c, const json_t *spec)
+static void check_resources(const struct fields *c, const json_t *spec)
 {
-    json_t *resources = get(c, spec, "resources", JSON_OBJECT);
+    json_t *resources = field_get(c, spec, "resources", JSON_OBJECT);
 
     if (!resources)
         return;
     check_keys(c, resources, "resources", resources_keys);
     for (size_t i = 0; resources_keys[i]; i++) {
-        json_t *part = get(c, resources, resources_keys[i], JSON_OBJECT);
+        json_t *part = field_get(c, resources, resources_keys[i], JSON_OBJECT);
         const char *key;
         json_t *value;
         if (part)
@@ -403,44 +271,46 @@ static bool is_binding_name(const char *name)
     if (len == 0 || len > 253 || name[0] == '.')
         return false;
     for (size_t i = 0; i < len; i++)
-        if (!is_lower_or_digit(name[i]) && name[i] != '-' && name[i] != '.')
+        if (!islower((unsigned char)name[i]) && !isdigit((unsigned char)name[i]) &&
+            name[i] != '-' && name[i] != '.')
             return false;
     return true;
 }
 
-static void check_claims(const struct check *c, const json_t *spec)
+static void check_claims(const struct fields *c, const json_t *spec)
 {
-    json_t *claims = get(c, spec, "serviceClaims", JSON_ARRAY);
+    json_t *claims = field_get(c, spec, "serviceClaims", JSON_ARRAY);
 
     if (json_array_size(claims) > WORKLOAD_CLAIMS_MAX)
         error_list_add(c->faults, ERR_LIMIT, doc_place(c->doc, claims),
                        "more than %d service claims", WORKLOAD_CLAIMS_MAX);
     for (size_t i = 0; i < json_array_size(claims); i++) {
-        json_t *claim = item(c, claims, i, "serviceClaims");
+        json_t *claim = field_item(c, claims, i, "serviceClaims");
         if (!claim)
             continue;
         check_keys(c, claim, "serviceClaims", claim_keys);
-        const char *name = need_text(c, claim, "name", "serviceClaims");
+        const char *name = field_need_text(c, claim, "name", "serviceClaims");
         if (name && !is_binding_name(name))
             error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, claim, "name"),
                            "expected lower-case letters, digits, '-' and '.' in the name of a "
                            "claim, got '%s'",
                            name);
-        check_unique(c, claims, i, "serviceClaims");
-        json_t *ref = get(c, claim, "ref", JSON_OBJECT);
+        field_check_unique(c, claims, i, "serviceClaims");
+        json_t *ref = field_get(c, claim, "ref", JSON_OBJECT);
         if (!ref && !json_object_get(claim, "ref"))
             error_list_add(c->faults, ERR_INVALID, doc_place(c->doc, claim),
                            "expected 'ref' in serviceClaims");
         if (!ref)
             continue;
         check_keys(c, ref, "serviceClaims.ref", claim_ref_keys);
-        (void)need_text(c, ref, "apiVersion", "serviceClaims.ref"); /* for its fault */
-        (void)need_text(c, ref, "kind", "serviceClaims.ref");
-        (void)need_text(c, ref, "name", "serviceClaims.ref");
+        (void)field_need_text(c, ref, "apiVersion", "serviceClaims.ref"); /* for its fault */
+        (void)field_need_text(c, ref, "kind", "serviceClaims.ref");
+        (void)field_need_text(c, ref, "name", "serviceClaims.ref");
     }
 }
 
-static void check_port(const struct check *c, const json_t *object, const char *key, bool is_needed)
+static void check_port(const struct fields *c, const json_t *object, const char *key,
+                       bool is_needed)
 {
     json_t *value = json_object_get(object, key);
 
@@ -453,35 +323,35 @@ static void check_port(const struct check *c, const json_t *object, const char *
                        "expected a port from 1 to 65535 in '%s'", key);
 }
 
-static void check_ports(const struct check *c, const json_t *param)
+static void check_ports(const struct fields *c, const json_t *param)
 {
-    json_t *ports = get(c, param, "value", JSON_ARRAY);
+    json_t *ports = field_get(c, param, "value", JSON_ARRAY);
 
     if (json_array_size(ports) > WORKLOAD_PORTS_MAX)
         error_list_add(c->faults, ERR_LIMIT, doc_place(c->doc, ports), "more than %d ports",
                        WORKLOAD_PORTS_MAX);
     for (size_t i = 0; i < json_array_size(ports); i++) {
-        json_t *port = item(c, ports, i, "ports");
+        json_t *port = field_item(c, ports, i, "ports");
         if (!port)
             continue;
         check_keys(c, port, "ports", port_keys);
         check_port(c, port, "port", true);
         check_port(c, port, "containerPort", false);
-        const char *name = get_text(c, port, "name");
+        const char *name = field_text(c, port, "name");
         /* RFC 6335 service name, as the names of container ports must be. */
-        if (name && (!fields_is_label(str_of(name)) || strlen(name) > 15))
+        if (name && (!field_is_label(str_of(name)) || strlen(name) > 15))
             error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, port, "name"),
                            "expected at most 15 lower-case letters, digits and '-' as the name "
                            "of a port, got '%s'",
                            name);
-        check_unique(c, ports, i, "ports");
+        field_check_unique(c, ports, i, "ports");
     }
 }
 
 /* {"readiness": {"path": "/ready", "port": 8081}, "liveness": false} */
-static void check_probes(const struct check *c, const json_t *param)
+static void check_probes(const struct fields *c, const json_t *param)
 {
-    json_t *probes = get(c, param, "value", JSON_OBJECT);
+    json_t *probes = field_get(c, param, "value", JSON_OBJECT);
 
     if (!probes)
         return;
@@ -489,32 +359,32 @@ static void check_probes(const struct check *c, const json_t *param)
     for (size_t i = 0; probes_keys[i]; i++) {
         if (json_is_false(json_object_get(probes, probes_keys[i])))
             continue;
-        json_t *probe = get(c, probes, probes_keys[i], JSON_OBJECT);
+        json_t *probe = field_get(c, probes, probes_keys[i], JSON_OBJECT);
         if (!probe)
             continue;
         check_keys(c, probe, probes_keys[i], probe_keys);
         check_port(c, probe, "port", false);
-        const char *path = get_text(c, probe, "path");
+        const char *path = field_text(c, probe, "path");
         if (path && path[0] != '/')
             error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, probe, "path"),
                            "expected a path that starts with '/', got '%s'", path);
     }
 }
 
-static void check_params(const struct check *c, const json_t *spec)
+static void check_params(const struct fields *c, const json_t *spec)
 {
-    json_t *params = get(c, spec, "params", JSON_ARRAY);
+    json_t *params = field_get(c, spec, "params", JSON_ARRAY);
 
     for (size_t i = 0; i < json_array_size(params); i++) {
-        json_t *param = item(c, params, i, "params");
+        json_t *param = field_item(c, params, i, "params");
         if (!param)
             continue;
         check_keys(c, param, "params", param_keys);
-        const char *name = need_text(c, param, "name", "params");
+        const char *name = field_need_text(c, param, "name", "params");
         if (!json_object_get(param, "value"))
             error_list_add(c->faults, ERR_INVALID, doc_place(c->doc, param),
                            "expected 'value' in params");
-        check_unique(c, params, i, "params");
+        field_check_unique(c, params, i, "params");
         if (name && strcmp(name, "ports") == 0)
             check_ports(c, param);
         if (name && strcmp(name, "probes") == 0)
@@ -522,18 +392,18 @@ static void check_params(const struct check *c, const json_t *spec)
     }
 }
 
-static void check_spec(const struct check *c, const json_t *root)
+static void check_spec(const struct fields *c, const json_t *root)
 {
-    json_t *spec = get(c, root, "spec", JSON_OBJECT);
+    json_t *spec = field_get(c, root, "spec", JSON_OBJECT);
 
     if (!spec)
         return;
     check_keys(c, spec, "spec", spec_keys);
     check_params(c, spec);
     check_source(c, spec);
-    (void)get_text(c, spec, "image");              /* for its fault */
-    (void)get_text(c, spec, "serviceAccountName"); /* Cartographer's; the platform sets ours */
-    json_t *build = get(c, spec, "build", JSON_OBJECT);
+    (void)field_text(c, spec, "image");              /* for its fault */
+    (void)field_text(c, spec, "serviceAccountName"); /* Cartographer's; the platform sets ours */
+    json_t *build = field_get(c, spec, "build", JSON_OBJECT);
     if (build) {
         check_keys(c, build, "build", build_keys);
         check_env(c, build, "build.env");
@@ -543,9 +413,10 @@ static void check_spec(const struct check *c, const json_t *root)
     check_claims(c, spec);
 }
 
-static void check_is(const struct check *c, const json_t *root, const char *key, const char *wanted)
+static void check_is(const struct fields *c, const json_t *root, const char *key,
+                     const char *wanted)
 {
-    const char *found = need_text(c, root, key, "a Workload");
+    const char *found = field_need_text(c, root, key, "a Workload");
 
     if (found && strcmp(found, wanted) != 0)
         error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, root, key),
@@ -554,7 +425,7 @@ static void check_is(const struct check *c, const json_t *root, const char *key,
 
 void fields_check(const struct doc *doc, struct error_list *faults)
 {
-    const struct check c = {doc, faults};
+    const struct fields c = {doc, faults};
     const json_t *root = doc_root(doc);
 
     if (!json_is_object(root)) {

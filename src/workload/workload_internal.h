@@ -17,4 +17,3 @@ struct workload {
 
 /* Every fault of the document (fields.c). */
 void fields_check(const struct doc *doc, struct error_list *faults);
-bool fields_is_label(struct str s); /* RFC 1123 label: what names of objects must be */
