@@ -76,6 +76,8 @@ NODISCARD int http_request_parse_uri(struct http_request *req, const char *uri, 
  */
 void http_request_answer(struct http_request *req, int status, const struct http_header *headers,
                          struct MHD_Response *take_response);
+/* Lets a suspended connection go on, at the end of this turn of the loop. */
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection);
 /* The request is over: tells the user of an open stream, once. */
 void http_stream_over(struct http_stream *stream);
 void http_stream_done(struct http_stream *stream);

@@ -44,6 +44,13 @@ static void on_timer(struct loop *loop, void *ctx)
     run(ctx);
 }
 
+void http_server_resume(struct http_server *server, struct MHD_Connection *connection)
+{
+    MHD_resume_connection(connection);
+    if (server->timer) /* not while the server is being freed */
+        loop_timer_set(server->timer, 0);
+}
+
 static void request_free(struct http_request *req)
 {
     if (!req)
@@ -247,7 +254,7 @@ void http_request_answer(struct http_request *req, int status, const struct http
     req->is_broken = !take_response;
     if (req->is_suspended) {
         req->is_suspended = false;
-        MHD_resume_connection(req->connection);
+        http_server_resume(req->server, req->connection);
     }
 }
 
@@ -361,7 +368,7 @@ void http_server_free(struct http_server *server)
     if (!server)
         return;
     loop_io_remove(server->io);
-    loop_timer_remove(server->timer);
+    loop_timer_remove(TAKE(server->timer));
     for (struct http_request *req = server->requests; req; req = req->next) {
         http_stream_over(&req->stream);
         if (req->is_suspended) { /* libmicrohttpd does not stop while one is suspended */

@@ -16,7 +16,7 @@ static void resume(struct http_stream *stream)
     if (!stream->is_suspended)
         return;
     stream->is_suspended = false;
-    MHD_resume_connection(stream->req->connection);
+    http_server_resume(stream->req->server, stream->req->connection);
 }
 
 static ssize_t on_read(void *ctx, uint64_t position, char *bytes, size_t max)
