@@ -14,51 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "oci/layout.h"
 #include "oci/layout_internal.h"
-
-struct fixture {
-    char *dir;
-    struct layout *layout;
-};
-
-static int setup(void **state)
-{
-    struct error err = ERROR_INIT;
-    struct fixture *f = calloc(1, sizeof(*f));
-
-    if (!f || fs_make_temp_dir("/tmp/oci-layout-", &f->dir, &err) < 0 ||
-        layout_open(f->dir, LAYOUT_CREATE, &f->layout, &err) < 0)
-        return -1;
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct error err = ERROR_INIT;
-    struct fixture *f = *state;
-
-    layout_free(f->layout);
-    int result = fs_remove_tree(AT_FDCWD, f->dir, &err);
-    free(f->dir);
-    free(f);
-    return result;
-}
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        struct error err = ERROR_INIT;                                                             \
-        if ((call) < 0)                                                                            \
-            fail_msg("%s: %s", #call, err.text);                                                   \
-    } while (0)
-#define FAILS(call, expected_kind)                                                                 \
-    do {                                                                                           \
-        struct error err = ERROR_INIT;                                                             \
-        assert_int_equal((call), -1);                                                              \
-        if (err.kind != (expected_kind))                                                           \
-            fail_msg("%s: kind %d: %s", #call, err.kind, err.text);                                \
-    } while (0)
+#include "oci/oci_test.h"
 
 static struct descriptor put_artifact(struct layout *l, const char *type,
                                       const struct descriptor *subject)
@@ -256,7 +213,7 @@ static void watcher_wakes_when_another_process_tags(void **state)
     if (pid == 0) {
         struct error err = ERROR_INIT;
         struct layout *other = NULL;
-        _exit(layout_open(f->dir, 0, &other, &err) < 0 ||
+        _exit(layout_open(layout_path(f->layout), 0, &other, &err) < 0 ||
               layout_tag(other, "apps/x", "new", &one, &err) < 0);
     }
     int status;
@@ -284,7 +241,7 @@ static void processes_that_tag_at_once_lose_no_tag(void **state)
         struct error err = ERROR_INIT;
         struct layout *mine = NULL;
         char tag[32];
-        if (layout_open(f->dir, 0, &mine, &err) < 0)
+        if (layout_open(layout_path(f->layout), 0, &mine, &err) < 0)
             _exit(1);
         for (int i = 0; i < EACH; i++) {
             snprintf(tag, sizeof(tag), "t%d-%d", w, i);
@@ -319,7 +276,7 @@ static void store_is_whole_after_kill_at_any_moment(void **state)
             struct error err = ERROR_INIT;
             struct layout *mine = NULL;
             char tag[32];
-            if (layout_open(f->dir, 0, &mine, &err) < 0)
+            if (layout_open(layout_path(f->layout), 0, &mine, &err) < 0)
                 _exit(1);
             for (int i = 0;; i++) {
                 snprintf(tag, sizeof(tag), "t%d-%d", round, i);
@@ -387,8 +344,6 @@ static void cache_gives_back_what_was_put(void **state)
     assert_true(json_equal(value, got));
     FAILS(layout_cache_put(f->layout, "../x", value, &err), ERR_INVALID);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,12 +1,13 @@
 /* oci/runtime.h - running containers: config.json, overlay mount, crun (runc where crun is
  * missing).
  *
- * One folder a container: DIR/{config.json,rootfs,upper,work,pid}. The caller is the subreaper
- * (PR_SET_CHILD_SUBREAPER), so it reaps the container's first process, whose pid container_start()
- * gives. The runtime runs in a mount namespace of its own without /sys/fs/cgroup/unified: crun 1.8
- * refuses a cgroup2 mount beside cgroup v1 ones (hybrid mode). No resource limit (rlimit) is raised
- * above ours. Nothing is inherited but the two output descriptors. All calls block for tens of
- * milliseconds. Source: runtime-spec 1.0.2 config.md, config-linux.md. */
+ * One folder a container: DIR/{config.json,rootfs,rw,pid,started,runtime.log}. The caller is the
+ * subreaper (PR_SET_CHILD_SUBREAPER), so it reaps the container's first process, whose pid
+ * container_start() gives. The runtime runs in a mount namespace of its own without
+ * /sys/fs/cgroup/unified: crun 1.8 refuses a cgroup2 mount beside cgroup v1 ones (hybrid mode). No
+ * resource limit (rlimit) is raised above ours. Nothing is inherited but the two output
+ * descriptors. All calls block for tens of milliseconds. Source: runtime-spec 1.0.2 config.md,
+ * config-linux.md. */
 #pragma once
 #include <sys/types.h>
 
@@ -118,5 +119,8 @@ NODISCARD int container_exec_start(const struct container_ref *ref,
  * repeated. */
 NODISCARD int container_delete(const struct container_ref *ref, struct error *err);
 
+/* Removes a cgroup and all below from every controller's tree: for the folders above containers
+ * ("/monban/dev"). Gone already is fine; SYSTEM (EBUSY) if a process is left in it. */
+NODISCARD int container_cgroup_remove(const char *path, struct error *err);
 /* Bytes now used by the container's cgroup, and processor time used; 0 where unknown. */
 void container_usage(const char *cgroup, uint64_t *ret_memory, uint64_t *ret_cpu_ns);
