@@ -31,6 +31,7 @@
 enum { DELIVER_REGISTRY_PORT = 5000 };
 #define DELIVER_MANAGER   "monban-agent"
 #define DELIVER_NAMESPACE "monban-system"
+#define DELIVER_LABEL     "monban.dev/release"
 
 /* Makes what is missing in HOME/agents/CLUSTER: keys, certificates, a read token for each follower,
  * and, where the followed gate or agent lives in the same home, its address, certificate, token and

@@ -7,6 +7,7 @@
 #include "deliver/matrix.h"
 #include "kube/kube.h"
 #include "oci/registry_client.h"
+#include "render/render.h"
 
 struct fetching {
     const struct job_fetch *job;
@@ -176,10 +177,10 @@ static const char *workload_type_of(const json_t *objects)
     json_array_foreach(objects, i, object)
     {
         const char *type = json_string_value(
-            json_object_get(json_at(object, "metadata.annotations"), "monban.dev/workload-type"));
+            json_object_get(json_at(object, "metadata.annotations"), RENDER_WORKLOAD_TYPE));
         if (!type)
             type = json_string_value(
-                json_object_get(json_at(object, "metadata.labels"), "monban.dev/workload-type"));
+                json_object_get(json_at(object, "metadata.labels"), RENDER_WORKLOAD_TYPE));
         if (type)
             return type;
     }

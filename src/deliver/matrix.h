@@ -15,10 +15,11 @@ struct matrix_input {
 struct matrix {
     enum platform_level level;
     json_t *failures; /* owned */
-    json_t *findings; /* owned:
-                         [{"advisory","severity","package","version","owner","team","fixed","command",…}]
-                       */
-    struct buf text;  /* the failures, in words, a line each */
+    json_t *
+        findings;    /* owned:
+                        [{"advisory","severity","package","version","owner","team","fixed","command",…}]
+                      */
+    struct buf text; /* the failures, in words, a line each */
 };
 #define MATRIX_INIT                                                                                \
     {                                                                                              \
