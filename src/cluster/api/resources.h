@@ -41,7 +41,7 @@ enum resource_flags {
 };
 
 struct api;
-struct causes;    /* validate.h */
+struct causes;    /* status.h */
 struct table_row; /* table.h */
 
 struct table_column {

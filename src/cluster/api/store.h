@@ -30,6 +30,9 @@ const char *object_namespace(const struct object *object); /* "" if cluster-scop
 const char *object_name(const struct object *object);
 const char *object_uid(const struct object *object);  /* "" if none */
 bool object_is_deleting(const struct object *object); /* has a deletionTimestamp */
+/* One that is in no store (a dry run's answer): as if stored at `revision`. *ret: a reference. */
+NODISCARD int object_from_tree(const struct resource *res, json_t *take_root, int64_t revision,
+                               struct object **ret, struct error *err);
 /* To keep one beyond the current callback. */
 struct object *object_ref(const struct object *object);
 void object_unref(struct object *object); /* NULL is allowed */
