@@ -135,10 +135,9 @@ struct agent {
     struct loop_timer *catalog_timer;
     struct buf catalog_body;
     struct loop_timer *recheck_timer;
-    struct loop_timer *save_timer;
     int inotify_fd;
     struct loop_io *inotify;
-    int db_wd;
+    int db_wd, secrets_wd;
     struct serve *serve;
     struct follow *promoting; /* the one whose worker talks with the signer */
     bool platform_changed, db_changed;
