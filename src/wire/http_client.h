@@ -32,9 +32,9 @@ struct http_call {
     struct str body;            /* ptr NULL: none */
     int body_fd;                /* 0 or -1: none; else streamed from here, body_fd_size bytes */
     uint64_t body_fd_size;
-    int timeout_ms;             /* whole call; 0: 30 s */
-    size_t answer_max;          /* bytes of the answer; 0: 64 MiB; LIMIT beyond */
-    /* If set, the answer's body goes here, not into http_answer.body. -1 stops the call. */
+    int timeout_ms;             /* whole call; 0: 30 s; -1: none, for a stream */
+    size_t answer_max;          /* bytes of the answer; 0: 64 MiB (a flow: no limit); LIMIT beyond */
+    /* If set, the body of an answer below 300 goes here, not into http_answer.body. -1 stops the call. */
     int (*on_body)(struct str bytes, void *ctx, struct error *err);
     void *ctx;
     bool no_redirects;
@@ -54,8 +54,10 @@ const char *http_answer_header(const struct http_answer *answer, const char *low
 NODISCARD int http_client_call(struct http_client *client, const struct http_call *call,
                                struct http_answer *ret_answer, struct error *err);
 
-/* On the loop: body bytes as they come, then on_end once (err NULL at a clean end). A status of 400 or more
- * still streams its body; http_flow_status() tells. Removing the flow cancels without on_end. */
+/* On the loop: body bytes as they come, then on_end once (err NULL at a clean end), after which the flow is
+ * gone: forget the pointer in on_end. A status of 400 or more still streams its body; http_flow_status()
+ * tells. Removing the flow cancels without on_end; within any callback that is allowed, and so are starting
+ * flows and freeing the client. The call's texts and body are copied; http_call.on_body is not used. */
 struct http_flow;
 typedef void http_flow_body_fn(struct http_flow *flow, struct str bytes, void *ctx);
 typedef void http_flow_end_fn(struct http_flow *flow, const struct error *err, void *ctx);
