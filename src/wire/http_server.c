@@ -183,8 +183,15 @@ static enum MHD_Result start_request(struct http_request *req, const char *metho
         return MHD_NO;
     if (!req->path)
         return queue_text(req->connection, MHD_HTTP_BAD_REQUEST, "malformed path or query\n");
-    if (length && str_to_u64(str_of(length), &size) && size > req->server->body_max)
+    if (!length || !str_to_u64(str_of(length), &size) || size <= req->server->body_max)
+        return MHD_YES;
+    /* An answer before the body is read closes the connection, which may reset it before a client
+     * that is still sending has seen the answer. So only when it waits for our word, or has very
+     * much to send. */
+    if (MHD_lookup_connection_value(req->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) ||
+        size - req->server->body_max > DISCARD_MAX)
         return queue_text(req->connection, MHD_HTTP_CONTENT_TOO_LARGE, "body too large\n");
+    req->is_oversized = true;
     return MHD_YES;
 }
 
