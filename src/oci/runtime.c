@@ -174,25 +174,6 @@ static int run_call(const struct container_ref *ref, const struct runtime_call *
 
 /* --- the first process --- */
 
-/* Field 22 of /proc/PID/stat: with it a pid cannot be mistaken for a later process of that number.
- * 0: gone. */
-static uint64_t start_time(pid_t pid)
-{
-    CLEANUP(buf) struct buf text = BUF_INIT(4096);
-    struct error ignored = ERROR_INIT; /* no such process is an answer */
-    char path[64];
-    uint64_t value = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    if (fs_read_at(AT_FDCWD, path, &text, &ignored) < 0)
-        return 0;
-    ptrdiff_t end = str_find_last(buf_str(&text), ')'); /* the name may hold blanks and brackets */
-    struct str rest = str_skip(buf_str(&text), (size_t)(end + 1));
-    for (int field = 3; field < 22; field++)
-        (void)str_word(&rest);
-    return str_to_u64(str_word(&rest), &value) ? value : 0;
-}
-
 static int read_started(const struct container_ref *ref, pid_t *ret_pid, uint64_t *ret_start,
                         struct error *err)
 {
@@ -228,7 +209,7 @@ static int note_started(const struct container_ref *ref, pid_t *ret_pid, struct 
     if (!str_to_u64(str_trim(buf_str(&text)), &pid) || pid < 2 || pid > INT32_MAX)
         return error_set(err, ERR_INVALID, "container '%s': no pid in '%s'", ref->id, pid_path);
     buf_addf(&out, "%llu %llu\n", (unsigned long long)pid,
-             (unsigned long long)start_time((pid_t)pid));
+             (unsigned long long)runtime_start_time((pid_t)pid));
     if (fs_write_quick(AT_FDCWD, path, buf_str(&out), 0600, err) < 0)
         return -1;
     *ret_pid = (pid_t)pid;
@@ -253,13 +234,18 @@ int container_start(const struct container_options *o, pid_t *ret_pid, struct er
     options.stdout_fd = o->stdout_fd;
     options.stderr_fd = o->stderr_fd;
     options.new_session = true; /* a Ctrl-C at our terminal is not for containers */
-    if (run_call(&ref, &call, &options, err) == 0)
-        return note_started(&ref, ret_pid, err);
+    if (run_call(&ref, &call, &options, err) == 0) {
+        if (note_started(&ref, ret_pid, err) < 0)
+            return -1;
+        runtime_adopt(*ret_pid);
+        return 0;
+    }
     /* crun fails so when the program ended within milliseconds: it did run, its exit status tells
      * the rest. */
     if (!strstr(err->text, "open pidfd") || note_started(&ref, ret_pid, &later) < 0)
         return -1;
     error_clear(err);
+    runtime_adopt(*ret_pid);
     return 0;
 }
 
@@ -286,7 +272,7 @@ static int open_first(const struct container_ref *ref, int *ret_fd, struct error
     fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0 && errno != ESRCH)
         return error_errno(err, "cannot open process %d", pid);
-    if (fd >= 0 && start_time(pid) == start) /* else the number is somebody else's by now */
+    if (fd >= 0 && runtime_start_time(pid) == start) /* else the number is somebody else's by now */
         *ret_fd = TAKE_FD(fd);
     return 0;
 }
@@ -338,10 +324,24 @@ int container_kill(const struct container_ref *ref, int signal, bool all, struct
 
 /* --- exec --- */
 
+/* The runtime's exit code 1 could be the program's, so we look ourselves. */
+static int check_runs(const struct container_ref *ref, struct error *err)
+{
+    CLEANUP(fd) int fd = -1;
+
+    if (open_first(ref, &fd, err) < 0)
+        return -1;
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (fd < 0 || poll(&wait, 1, 0) > 0)
+        return error_set(err, ERR_NOT_FOUND, "container '%s' does not run", ref->id);
+    return 0;
+}
+
 static int exec_call(const struct container_ref *ref, const struct container_exec *exec,
                      const char *pid_file, struct runtime_call *call, struct error *err)
 {
-    if (check_ref(ref, err) < 0 || begin_call(ref, "exec", call, err) < 0)
+    if (check_ref(ref, err) < 0 || check_runs(ref, err) < 0 ||
+        begin_call(ref, "exec", call, err) < 0)
         return -1;
     if (!exec->args || !exec->args[0])
         return error_set(err, ERR_INVALID, "container '%s': nothing to execute", ref->id);

@@ -65,7 +65,8 @@ struct container_options {
     uint32_t cpu_shares;  /* 0: default; milliCPU * 1024 / 1000 */
     int64_t cpu_quota_us; /* in each 100 ms; 0: none */
     uint32_t pids_max;    /* 0: CONTAINER_PIDS_DEFAULT */
-    const char *cgroup; /* path below each controller, "/monban/dev/POD/CTR"; NULL: "/monban/ID" */
+    const char *cgroup;   /* path below each controller, "/monban/dev/POD/CTR"; NULL: "/monban-ID".
+                           * container_delete() removes it, but not the folders above it */
     int oom_score_adj;
 
     int stdout_fd; /* -1: /dev/null; borrowed */
@@ -107,8 +108,8 @@ struct container_exec {
     const char *cwd;                    /* NULL: the container's */
     int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null */
 };
-/* Runs a program inside and waits; TIMEOUT kills it. *ret_exit: its exit code, 128 + signal if
- * killed. */
+/* Runs a program inside and waits; TIMEOUT kills it; NOT_FOUND if the container does not run.
+ * *ret_exit: its exit code, 128 + signal if killed. */
 NODISCARD int container_exec(const struct container_ref *ref, const struct container_exec *exec,
                              int timeout_ms, int *ret_exit, struct error *err);
 /* The same without waiting: *ret_pid ends with the program, with its exit code. */

@@ -190,7 +190,7 @@ static json_t *linux_member(const struct container_options *o)
 {
     char cgroup[256];
 
-    snprintf(cgroup, sizeof(cgroup), "/monban/%s", o->id);
+    snprintf(cgroup, sizeof(cgroup), "/monban-%s", o->id);
     CLEANUP(json)
     json_t *l = json_pack("{s:o, s:s, s:o, s:o, s:o}", "namespaces", namespaces(o), "cgroupsPath",
                           o->cgroup ? o->cgroup : cgroup, "resources", resources(o), "maskedPaths",
