@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/encode.h"
+#include "oci/image.h"
 #include "release/release_internal.h"
 
 const char *release_repository(const char *workload, char out[RELEASE_NAME_SIZE])
