@@ -9,6 +9,7 @@
  * Read platform.c first; road.c has clusters and ways, check.c the governance gradient, parts.c the
  * rest. */
 #pragma once
+#include "base/digest.h"
 #include "wire/doc.h"
 
 enum {
