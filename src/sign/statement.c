@@ -15,7 +15,7 @@ int statement_new(const char *subject_name, const struct digest *subject,
     if (!predicate)
         return error_no_memory(err);
     json_t *statement =
-        json_pack("{s:s, s:[{s:s, s:{s:s}}], s:s, s:O}", "_type", STATEMENT_V1, "subject", "name",
+        json_pack("{s:s, s:[{s:s*, s:{s:s}}], s:s, s:O}", "_type", STATEMENT_V1, "subject", "name",
                   subject_name, "digest", "sha256", digest_hex(subject), "predicateType",
                   predicate_type, "predicate", predicate);
     if (!statement)
