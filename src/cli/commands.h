@@ -19,3 +19,6 @@ extern const struct cli_command cli_promote;
 extern const struct cli_command cli_rollback;
 extern const struct cli_command cli_status;
 extern const struct cli_command cli_version;
+extern const struct cli_command cli_json;
+extern const struct cli_command cli_toml2json;
+extern const struct cli_command cli_yaml2json;

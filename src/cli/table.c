@@ -3,6 +3,9 @@
 
 const struct cli_command *const cli_table[] = {
     /* keep this list in the order of docs/reference.md */
+    &cli_json,
+    &cli_toml2json,
+    &cli_yaml2json,
     &cli_version,
     &cli_man,
     &cli_reference,

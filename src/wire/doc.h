@@ -32,9 +32,9 @@ DEFINE_CLEANUP_VALUE(docs, struct docs, docs_done)
 
 /* All documents of a YAML stream (empty documents are left out). */
 NODISCARD int yaml_parse(const char *file, struct str text, struct docs *ret, struct error *err);
-enum yaml_flags {
-    YAML_KEEP_EMPTY = 1 << 0, /* an empty document is null, not left out */
-    YAML_ALLOW_NUL = 1 << 1,  /* "\\0" within values: read them with json_string_length() */
+enum doc_flags {
+    DOC_KEEP_EMPTY = 1 << 0, /* an empty document is null, not left out */
+    DOC_ALLOW_NUL = 1 << 1,  /* "\\0" within values: read them with json_string_length() */
 };
 NODISCARD int yaml_parse_with(const char *file, struct str text, unsigned flags, struct docs *ret,
                               struct error *err);
@@ -44,10 +44,13 @@ NODISCARD int yaml_read_file(int dir_fd, const char *path, struct docs *ret, str
 /* Block style, keys in insertion order, every string quoted that would read as something else. */
 NODISCARD int yaml_write(const json_t *root, struct buf *out, struct error *err);
 
-/* TOML 1.0. Dates and times become strings. */
+/* TOML 1.0. Dates and times become strings; inf and nan, which JSON has not, are INVALID. */
 NODISCARD int toml_parse(const char *file, struct str text, struct doc **ret, struct error *err);
+NODISCARD int toml_parse_with(const char *file, struct str text, unsigned flags, struct doc **ret,
+                              struct error *err);
 NODISCARD int toml_read_file(int dir_fd, const char *path, struct doc **ret, struct error *err);
-/* Tables and arrays of tables as CNB writes them; values in insertion order. */
+/* Tables and arrays of tables as CNB writes them; values in insertion order, those of a table before its
+ * tables. Null members are left out; a null within an array is INVALID. */
 NODISCARD int toml_write(const json_t *root, struct buf *out, struct error *err);
 
 /* Checks a table of known keys: adds a fault at each key of `object` that is not in `known` (NULL-ended),

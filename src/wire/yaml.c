@@ -227,7 +227,7 @@ static int read_scalar(struct loader *l, const yaml_event_t *event, struct node 
 
     if (!tag)
         return unknown_tag(l, event, event->data.scalar.tag, err);
-    if (!(l->flags & YAML_ALLOW_NUL) && text.len && memchr(text.ptr, 0, text.len)) {
+    if (!(l->flags & DOC_ALLOW_NUL) && text.len && memchr(text.ptr, 0, text.len)) {
         return error_at(err, ERR_INVALID, place_of(l, event->start_mark),
                         "text with a NUL character");
     }
@@ -458,7 +458,7 @@ static int read_document(struct loader *l, struct docs *docs, struct error *err)
     if (next_event(l, &event, err) < 0 || read_node(l, &event, &node, err) < 0 ||
         next_event(l, &end, err) < 0)
         return -1;
-    if (node.is_empty && !(l->flags & YAML_KEEP_EMPTY)) {
+    if (node.is_empty && !(l->flags & DOC_KEEP_EMPTY)) {
         doc_free(TAKE(l->doc));
         return 0;
     }
