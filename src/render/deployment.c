@@ -3,28 +3,12 @@
 
 enum { RUN_AS = 1000 }; /* the buildpacks' user; the image says the same by number */
 
-/* The param `probes`: {"readiness": "/path", "liveness": "/path"}: HTTP GET of the first port.
- * Without it the port must accept a connection. */
-static int probe_path(const struct render *r, const char *which, const char **ret_path,
-                      struct error *err)
+/* By the param `probes`, which workload/ has checked: {"readiness": "/path", "liveness": "/path"}:
+ * HTTP GET of the first port. Where it says nothing the port must accept a connection. NULL without
+ * memory. */
+static json_t *probe(const struct render *r, const char *which, int period_s, int failures)
 {
-    json_t *probes = workload_param(r->input->workload, "probes");
-    json_t *path = json_object_get(probes, which);
-
-    *ret_path = NULL;
-    if (probes && !json_is_object(probes))
-        return error_set(err, ERR_INVALID,
-                         "workload.yaml: param 'probes' must be an object such as "
-                         "{readiness: /readyz, liveness: /healthz}");
-    if (path && (!json_is_string(path) || json_string_value(path)[0] != '/'))
-        return error_set(err, ERR_INVALID,
-                         "workload.yaml: param 'probes.%s' must be a path such as /readyz", which);
-    *ret_path = json_string_value(path);
-    return 0;
-}
-
-static json_t *probe(const struct render *r, const char *path, int period_s, int failures)
-{
+    const char *path = json_str_at(workload_param(r->input->workload, "probes"), which);
     const char *port = r->ports[0].name;
     json_t *how = path ? json_pack("{s:{s:s, s:s}}", "httpGet", "path", path, "port", port)
                        : json_pack("{s:{s:s}}", "tcpSocket", "port", port);
@@ -87,33 +71,42 @@ static json_t *resources(const struct render *r)
                      "limits", "memory", "256Mi");
 }
 
+static int add_probes(const struct render *r, json_t *app, struct error *err)
+{
+    static const struct {
+        const char *which, *field;
+        int period_s, failures;
+    } probes[] = {{"readiness", "readinessProbe", 5, 3}, {"liveness", "livenessProbe", 10, 6}};
+
+    for (size_t i = 0; i < ARRAY_LEN(probes) && r->port_count > 0; i++) {
+        json_t *made = probe(r, probes[i].which, probes[i].period_s, probes[i].failures);
+        if (json_object_set_new(app, probes[i].field, made) < 0)
+            return error_no_memory(err);
+    }
+    return 0;
+}
+
 static json_t *container(const struct render *r, struct error *err)
 {
-    const char *readiness, *liveness;
     CLEANUP(buf) struct buf image = BUF_INIT(512);
 
-    if (probe_path(r, "readiness", &readiness, err) < 0 ||
-        probe_path(r, "liveness", &liveness, err) < 0 ||
-        render_image_reference(workload_name(r->input->workload), r->input->image, &image, err) < 0)
+    if (render_image_reference(workload_name(r->input->workload), r->input->image, &image, err) < 0)
         return NULL;
-    json_t *c = json_pack(
+    json_t *app = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:{s:b, s:b, s:b, s:{s:[s]}}, s:[{s:s, s:s}]}", "name",
         RENDER_CONTAINER, "image", buf_text(&image), "imagePullPolicy", "IfNotPresent", "env",
         environment(r), "ports", container_ports(r), "resources", resources(r), "securityContext",
         "allowPrivilegeEscalation", 0, "readOnlyRootFilesystem", 1, "runAsNonRoot", 1,
         "capabilities", "drop", "ALL", "volumeMounts", "name", "tmp", "mountPath", "/tmp");
-    if (!c) {
+    if (!app) {
         (void)error_no_memory(err);
         return NULL;
     }
-    if (r->port_count > 0 &&
-        (json_object_set_new(c, "readinessProbe", probe(r, readiness, 5, 3)) < 0 ||
-         json_object_set_new(c, "livenessProbe", probe(r, liveness, 10, 6)) < 0)) {
-        json_decref(c);
-        (void)error_no_memory(err);
+    if (add_probes(r, app, err) < 0) {
+        json_decref(app);
         return NULL;
     }
-    return c;
+    return app;
 }
 
 /* The claims, for the agent: what they are bound to is the outer cluster's business. */

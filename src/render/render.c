@@ -48,7 +48,7 @@ static void find_ports(struct render *r)
 
     if (workload_type(r->input->workload) == WORKLOAD_WORKER)
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count && workload_param(r->input->workload, "ports"); i++)
         r->ports[r->port_count++] = named[i];
     json_object_foreach(json_at(r->input->image_config, "config.ExposedPorts"), key, unused)
     {
@@ -59,8 +59,8 @@ static void find_ports(struct render *r)
         if (str_to_u64(str_cut(&rest, '/'), &port) && port > 0 && port < 65536)
             r->ports[r->port_count++] = (struct workload_port){"http", 80, (uint16_t)port};
     }
-    if (r->port_count == 0)
-        r->ports[r->port_count++] = (struct workload_port){"http", 80, 8080};
+    for (size_t i = 0; i < count && r->port_count == 0; i++)
+        r->ports[r->port_count++] = named[i]; /* the default of the type */
 }
 
 static json_t *service_account(const struct render *r)
