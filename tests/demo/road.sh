@@ -28,12 +28,12 @@ road_up() {
 	local host password cluster
 	mkdir -p "$MONBAN_HOME"; chmod 711 "$work"
 	road_take_cache
-	host=$("$MONBAN" plumbing fabric-host db 0) || return
+	host=$("$MONBAN" plumbing fabric-host db 1) || return
 	postgres_start "$work/postgres" "${host% *}" "${host#* }" || return
 	for cluster in staging production; do
 		password=$(od -An -tx1 -N16 /dev/urandom | tr -d ' \n')
 		postgres_database "guestbook_$cluster" "$password" > /dev/null &&
-			road_secret $cluster db.password "$password" || return
+			road_secret $cluster guestbook-db.password "$password" || return
 	done
 	"$MONBAN" db import "$root/examples/advisories" > /dev/null || return
 	road_platform "$work/platform" "$1" && "$MONBAN" up --platform "$work/platform"
