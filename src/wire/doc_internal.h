@@ -2,10 +2,6 @@
 #pragma once
 #include "wire/doc.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 struct doc *doc_new(const char *file); /* NULL without memory */
 void doc_set_root(struct doc *doc, json_t *take_root);
 /* Remember where a value, a key and a container stand. -1 without memory. */
@@ -19,7 +15,3 @@ NODISCARD int doc_note_container(struct doc *doc, const json_t *container, struc
  * its nodes to *nodes; LIMIT beyond DOC_NODES_MAX. */
 NODISCARD int doc_copy(struct doc *doc, const json_t *value, size_t *nodes, json_t **ret_copy,
                        struct error *err);
-
-#ifdef __cplusplus
-}
-#endif

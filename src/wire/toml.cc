@@ -2,13 +2,20 @@
  * library for C, and toml++ is strict and keeps the place of every node. No exception leaves this
  * file. */
 #include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <sstream>
 #include <vector>
 
 #include <toml++/toml.h>
 
+/* Our headers are C; the system's that they include know C++ and were included above. */
+extern "C" {
 #include "wire/toml_internal.h"
+}
 
 namespace
 {

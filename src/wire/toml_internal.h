@@ -2,14 +2,6 @@
 #pragma once
 #include "wire/doc_internal.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* The whole text by toml++, which has no limits of its own: toml.c has checked them before. */
 NODISCARD int toml_load(const char *file, struct str text, unsigned flags, struct doc **ret,
                         struct error *err);
-
-#ifdef __cplusplus
-}
-#endif
