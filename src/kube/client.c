@@ -30,7 +30,8 @@ int kube_client_new(const struct kube_config *config, struct kube_client **ret, 
 
     if (!client)
         return error_no_memory(err);
-    if (split_server(config, client, &resolve, err) < 0)
+    if (kube_config_copy(config, &client->config, err) < 0 ||
+        split_server(config, client, &resolve, err) < 0)
         return -1;
     client->ns = str_dup(str_of(config->ns ? config->ns : "default"));
     if (!client->ns)

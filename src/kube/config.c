@@ -259,6 +259,33 @@ int kube_config_load(const char *path, const char *context, struct kube_config *
     return result;
 }
 
+static int copy_maybe(const char *text, char **ret, struct error *err)
+{
+    return text ? copy_text(text, ret, err) : 0;
+}
+
+int kube_config_copy(const struct kube_config *from, struct kube_config *ret, struct error *err)
+{
+    CLEANUP(kube_config) struct kube_config out = KUBE_CONFIG_INIT;
+
+    if (copy_maybe(from->server, &out.server, err) < 0 ||
+        copy_maybe(from->ca_pem, &out.ca_pem, err) < 0 ||
+        copy_maybe(from->client_cert_pem, &out.client_cert_pem, err) < 0 ||
+        copy_maybe(from->ns, &out.ns, err) < 0 ||
+        copy_maybe(from->context, &out.context, err) < 0 ||
+        copy_maybe(from->user, &out.user, err) < 0 ||
+        copy_maybe(from->tls_server_name, &out.tls_server_name, err) < 0)
+        return -1;
+    if ((from->client_key_pem.ptr &&
+         secret_set(&out.client_key_pem, secret_str(&from->client_key_pem), err) < 0) ||
+        (from->token.ptr && secret_set(&out.token, secret_str(&from->token), err) < 0))
+        return -1;
+    out.insecure = from->insecure;
+    *ret = out;
+    out = (struct kube_config)KUBE_CONFIG_INIT;
+    return 0;
+}
+
 void kube_config_done(struct kube_config *config)
 {
     if (!config)

@@ -36,5 +36,8 @@ NODISCARD int kube_config_parse(const char *name, struct str text, int dir_fd, c
 /* `context` NULL: the file's current-context. */
 NODISCARD int kube_config_load(const char *path, const char *context, struct kube_config *ret,
                                struct error *err);
+/* Nothing is shared between the two. */
+NODISCARD int kube_config_copy(const struct kube_config *from, struct kube_config *ret,
+                               struct error *err);
 void kube_config_done(struct kube_config *config);
 DEFINE_CLEANUP_VALUE(kube_config, struct kube_config, kube_config_done)

@@ -169,6 +169,7 @@ void kube_client_free(struct kube_client *client)
         resource_free(client->resources[i]);
     free(client->resources);
     http_client_free(client->http);
+    kube_config_done(&client->config);
     free(client->server);
     free(client->ns);
     free(client);

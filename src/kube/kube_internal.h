@@ -4,7 +4,8 @@
 #include "kube/kube.h"
 
 struct kube_client {
-    struct http_client *http;         /* owned */
+    struct http_client *http;         /* owned; its flows are of one loop */
+    struct kube_config config;        /* owned: for a second connection */
     char *server;                     /* owned */
     char *ns;                         /* owned */
     struct kube_resource **resources; /* owned; each stays where it is, callers borrow them */

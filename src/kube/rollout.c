@@ -127,16 +127,19 @@ static int wait_by_watch(struct kube_client *client, const struct kube_ref *ref,
                          struct error *err)
 {
     CLEANUP(loop) struct loop *loop = NULL;
+    /* A connection of its own: one connection's flows are of one loop, and this one is gone after.
+     */
+    CLEANUP(kube_client) struct kube_client *own = NULL;
     struct kube_watch *watch = NULL;
     struct error loop_err = ERROR_INIT;
 
-    if (loop_new(&loop, err) < 0)
+    if (loop_new(&loop, err) < 0 || kube_client_new(&client->config, &own, err) < 0)
         return -1;
     w->loop = loop;
     w->err = err;
     struct kube_watch_options options = {
         .ref = *ref, .on_event = on_event, .on_state = on_watch_state, .ctx = w};
-    if (kube_watch_start(client, loop, &options, &watch, err) < 0)
+    if (kube_watch_start(own, loop, &options, &watch, err) < 0)
         return -1;
     int result = loop_add_timer(loop, timeout_ms, on_deadline, w, NULL, err);
     if (result == 0 && loop_run(loop, &loop_err) < 0) {
