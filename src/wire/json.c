@@ -5,6 +5,11 @@
 
 #include "base/fs.h"
 
+static bool is_number_char(char c)
+{
+    return c && strchr("0123456789+-.eE", c);
+}
+
 /* Jansson gives where it stopped reading: the end of the wrong token. People want its start, so the
  * text of the token (which jansson quotes when it is short) is stepped back over. */
 static size_t token_start(const char *text, const json_error_t *fault, size_t text_len)
@@ -19,8 +24,10 @@ static size_t token_start(const char *text, const json_error_t *fault, size_t te
         len = len > 0 ? len - 1 : 0; /* the closing quote */
         return len <= end ? end - len : 0;
     }
+    while (end > 1 && is_number_char(text[end - 1]) && is_number_char(text[end - 2]))
+        end--; /* a long number: back to its first digit */
     if (end == 0 || text[end - 1] != '"')
-        return end > 0 && end == (size_t)fault->position ? end - 1 : end;
+        return end > 0 && text_len > 0 && fault->position > 0 ? end - 1 : end;
     for (size_t at = end - 1; at > 0; at--) { /* a long string: back to the quote that opened it */
         size_t slashes = 0;
         if (text[at - 1] != '"')
@@ -59,6 +66,10 @@ static int parse_failed(const char *name, struct str text, const json_error_t *f
         return error_no_memory(err);
     if (code == json_error_stack_overflow)
         return error_at(err, ERR_LIMIT, place, "nested more than 2048 deep");
+    if (code == json_error_null_character)
+        return error_at(err, ERR_INVALID, place, "text with a NUL character");
+    if (code == json_error_numeric_overflow)
+        return error_at(err, ERR_INVALID, place, "number beyond 64 bits");
     return error_at(err, ERR_INVALID, place, "%s", fault->text);
 }
 

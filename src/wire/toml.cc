@@ -182,7 +182,9 @@ int toml_load(const char *file, struct str text, unsigned flags, struct doc **re
         return 0;
     } catch (const toml::parse_error &fault) {
         const toml::source_position at = fault.source().begin;
-        std::string_view reason = fault.description();
+        std::string reason(fault.description());
+        if (!reason.empty() && reason[0] >= 'A' && reason[0] <= 'Z')
+            reason[0] = static_cast<char>(reason[0] - 'A' + 'a'); /* as all our texts start */
         struct place place = {file, at.line, at.column};
         error_at(err, ERR_INVALID, place, "%.*s", static_cast<int>(reason.size()), reason.data());
     } catch (const failure &) {
