@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 #include <sstream>
+#include <string>
 #include <vector>
 
 #include <toml++/toml.h>
@@ -34,9 +35,9 @@ class loader
     json_t *read(const toml::node &node, unsigned depth)
     {
         if (++nodes_ > DOC_NODES_MAX)
-            fail(ERR_LIMIT, node, "more than %d values", static_cast<int>(DOC_NODES_MAX));
+            fail(ERR_LIMIT, node, "more than " + std::to_string(DOC_NODES_MAX) + " values");
         if (depth > DOC_DEPTH_MAX)
-            fail(ERR_LIMIT, node, "nested more than %d deep", static_cast<int>(DOC_DEPTH_MAX));
+            fail(ERR_LIMIT, node, "nested more than " + std::to_string(DOC_DEPTH_MAX) + " deep");
         if (const toml::table *table = node.as_table())
             return read_table(*table, depth);
         if (const toml::array *array = node.as_array())
@@ -56,11 +57,9 @@ class loader
         return place;
     }
 
-    template <typename... T>
-    [[noreturn]] void fail(enum error_kind kind, const toml::node &node, const char *format,
-                           T... args)
+    [[noreturn]] void fail(enum error_kind kind, const toml::node &node, const std::string &text)
     {
-        error_at(err_, kind, place_of(node.source()), format, args...);
+        error_at(err_, kind, place_of(node.source()), "%s", text.c_str());
         throw failure{};
     }
 
