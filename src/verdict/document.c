@@ -1,125 +1,140 @@
-/* verdict/document.c - findings and verdict as JSON, and the re-check of a stored inventory. */
+/* verdict/document.c - findings and verdicts as JSON: keys in a fixed order, no clock. See
+ * verdict.h. */
 #include "base/clock.h"
 #include "verdict/verdict_internal.h"
 
+static json_t *list_to_json(const char *const *list)
+{
+    json_t *array = json_array();
+
+    for (; list && *list; list++)
+        (void)json_array_append_new(array, json_string(*list)); /* UTF-8: texts of a pool are */
+    return array;
+}
+
 static const char *remedy_name(enum remedy remedy)
 {
-    static const char *const names[] = {"none", "bump", "rebase", "remove"};
+    static const char *const names[] = {[REMEDY_NONE] = "none",
+                                        [REMEDY_BUMP] = "bump",
+                                        [REMEDY_REBASE] = "rebase",
+                                        [REMEDY_REMOVE] = "remove"};
 
     return names[remedy];
 }
 
-static json_t *list_of(const char *const *texts)
+static json_t *time_to_json(int64_t unix_s)
 {
-    json_t *list = json_array();
+    char text[CLOCK_TEXT_SIZE];
 
-    for (; texts && *texts; texts++) {
-        if (json_array_append_new(list, json_string(*texts)) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
+    return unix_s > 0 ? json_string(clock_rfc3339(unix_s, text)) : json_null();
 }
 
-static json_t *names_of(const struct package *const *packages)
+static json_t *text_or_null(const char *text)
 {
-    json_t *list = json_array();
+    return text && text[0] ? json_string(text) : json_null();
+}
 
-    for (; packages && *packages; packages++) {
-        if (json_array_append_new(list, json_string((*packages)->name)) < 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
+static json_t *others_to_json(const struct finding *f)
+{
+    json_t *array = json_array();
+
+    for (const struct package *const *p = f->others; p && *p; p++)
+        (void)json_array_append_new(array, json_string((*p)->name)); /* as above */
+    return array;
 }
 
 static json_t *finding_to_json(const struct inventory *inventory, const struct finding *f)
 {
-    size_t layer_count;
-    const struct inventory_layer *layers = inventory_layers(inventory, &layer_count);
     const struct package *p = f->package;
-    const char *layer = p->layer < layer_count ? layers[p->layer].diff_id.text : "";
-    json_t *score = f->score_tenths >= 0 ? json_real(f->score_tenths / 10.0) : json_null();
+    const struct inventory_layer *layers;
+    size_t layer_count;
+    const struct inventory_layer *layer;
 
-    return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:s, s:s, "
-                     "s:s, s:s, s:s}",
-                     "advisory", f->advisory, "aliases", list_of(f->aliases), "upstream",
-                     list_of(f->upstream), "summary", f->summary, "severity",
-                     severity_name(f->severity), "score", score, "package", p->name, "version",
-                     p->version, "purl", p->purl, "also", names_of(f->others), "layer", layer,
-                     "owner", owner_name(p->owner), "team",
-                     p->team[0]                     ? p->team
-                     : owner_is_developer(p->owner) ? "app team"
-                                                    : "platform team",
-                     "fixed", f->fixed, "safe", f->safe, "remedy", remedy_name(f->remedy),
-                     "command", f->command, "advice", f->advice);
+    layers = inventory_layers(inventory, &layer_count);
+    layer = p->layer < layer_count ? &layers[p->layer] : NULL;
+    return json_pack(
+        "{ss,so,so,ss,ss,so,so,so,ss,ss,ss,so,so,so,ss,ss,so,so,ss,so,ss,so}", "advisory",
+        f->advisory, "aliases", list_to_json(f->aliases), "upstream", list_to_json(f->upstream),
+        "summary", f->summary, "severity", severity_name(f->severity), "score",
+        f->score_tenths < 0 ? json_null() : json_real(f->score_tenths / 10.0), "vector",
+        text_or_null(f->vector), "severityFrom", text_or_null(f->severity_from), "package", p->name,
+        "version", p->version, "ecosystem", p->ecosystem, "source",
+        strcmp(p->name, p->source_name) == 0 ? json_null() : json_string(p->source_name), "others",
+        others_to_json(f), "purl", json_string(p->purl), "owner", owner_name(p->owner), "team",
+        p->team, "layer", text_or_null(layer ? layer->diff_id.text : ""), "fixed",
+        text_or_null(f->fixed), "remedy", remedy_name(f->remedy), "command",
+        text_or_null(f->command), "advice", f->advice, "published", time_to_json(f->published_s));
+}
+
+/* {"total", "developer", "platform", "critical", "high", …} */
+static json_t *count_to_json(const struct findings *findings)
+{
+    json_int_t by_severity[SEVERITY_COUNT] = {0}, developer = 0;
+    json_t *object;
+
+    for (size_t i = 0; i < findings->count; i++) {
+        by_severity[findings->items[i].severity]++;
+        developer += owner_is_developer(findings->items[i].package->owner);
+    }
+    object = json_pack("{sIsIsI}", "total", (json_int_t)findings->count, "developer", developer,
+                       "platform", (json_int_t)findings->count - developer);
+    for (int s = SEVERITY_COUNT - 1; object && s >= 0; s--)
+        (void)json_object_set_new(object, severity_name((enum severity)s),
+                                  json_integer(by_severity[s])); /* checked with the whole */
+    return object;
 }
 
 static json_t *database_to_json(const struct advisory_db *db)
 {
     struct advisory_status status;
-    char imported[CLOCK_TEXT_SIZE];
 
     advisory_db_status(db, &status);
-    return json_pack("{s:s, s:s, s:I}", "version", status.version, "importedAt",
-                     clock_rfc3339(status.imported_s, imported), "records",
-                     (json_int_t)status.records);
-}
-
-static json_t *count_to_json(const struct findings *findings)
-{
-    json_t *count = json_object();
-
-    for (int s = SEVERITY_CRITICAL; s >= SEVERITY_UNKNOWN; s--) {
-        json_int_t n = 0;
-        for (size_t i = 0; i < findings->count; i++)
-            n += (int)findings->items[i].severity == s;
-        if (json_object_set_new(count, severity_name((enum severity)s), json_integer(n)) < 0) {
-            json_decref(count);
-            return NULL;
-        }
-    }
-    return count;
+    return json_pack("{ss,so,sI}", "version", status.version, "imported",
+                     time_to_json(status.imported_s), "records", (json_int_t)status.records);
 }
 
 int findings_to_json(const struct inventory *inventory, const struct advisory_db *db,
                      const struct findings *findings, json_t **ret, struct error *err)
 {
-    json_t *list = json_array();
+    CLEANUP(json) json_t *array = json_array();
+    json_t *root;
 
     for (size_t i = 0; i < findings->count; i++) {
-        if (json_array_append_new(list, finding_to_json(inventory, &findings->items[i])) < 0) {
-            json_decref(list);
+        json_t *item = finding_to_json(inventory, &findings->items[i]);
+        if (!item || json_array_append_new(array, item) < 0)
             return error_no_memory(err);
-        }
     }
-    *ret = json_pack("{s:s, s:s, s:o, s:o, s:o}", "image", inventory_image(inventory)->text, "name",
-                     inventory_name(inventory), "database", database_to_json(db), "findings", list,
-                     "count", count_to_json(findings));
-    return *ret ? 0 : error_no_memory(err);
+    root = json_pack("{so,so,so,sO,so}", "image", text_or_null(inventory_image(inventory)->text),
+                     "name", text_or_null(inventory_name(inventory)), "database",
+                     database_to_json(db), "findings", array, "count", count_to_json(findings));
+    if (!root)
+        return error_no_memory(err);
+    *ret = root;
+    return 0;
 }
 
 int verdict_to_json(const struct verdict *verdict, json_t **ret, struct error *err)
 {
-    json_t *list = json_array();
+    CLEANUP(json) json_t *array = json_array();
+    json_t *root;
 
     for (size_t i = 0; i < verdict->count; i++) {
         const struct failure *f = &verdict->items[i];
-        if (json_array_append_new(
-                list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "rule", f->rule, "level",
-                                check_level_name(f->level), "evidence", f->evidence, "owner",
-                                owner_name(f->owner), "team", f->team ? f->team : "", "command",
-                                f->command, "waived", f->waived)) < 0) {
-            json_decref(list);
+        json_t *item = json_pack(
+            "{ss,ss,ss,ss,ss,so,so,so}", "rule", f->rule, "level", check_level_name(f->level),
+            "evidence", f->evidence, "owner", owner_name(f->owner), "team", f->team, "command",
+            text_or_null(f->command), "waived", text_or_null(f->waived), "advisory",
+            f->finding ? json_string(f->finding->advisory) : json_null());
+        if (!item || json_array_append_new(array, item) < 0)
             return error_no_memory(err);
-        }
     }
-    *ret = json_pack("{s:s, s:s, s:b, s:o}", "cluster", verdict->cluster, "level",
+    root = json_pack("{ss,ss,sb,sO}", "cluster", verdict->cluster, "level",
                      check_level_name(verdict->level), "passed", verdict->level < CHECK_HOLD,
-                     "failures", list);
-    return *ret ? 0 : error_no_memory(err);
+                     "failures", array);
+    if (!root)
+        return error_no_memory(err);
+    *ret = root;
+    return 0;
 }
 
 int verdict_recheck(const json_t *bom, const struct advisory_db *db, json_t **ret,

@@ -1,219 +1,14 @@
-/* verdict/finding.c - inventory × database → findings; see verdict/verdict.h. */
-#include <stdlib.h>
-
+/* verdict/finding.c - inventory × database → findings. Binary packages of one source share their
+ * advisories, so they make one finding. */
 #include "verdict/verdict_internal.h"
 
-/* One look at the database: packages of one source at one version have the same matches. */
-struct looked_up {
-    const struct package *package; /* the first of them */
-    const struct advisory_matches *matches;
-    const char *safe;
-    size_t first_finding; /* of its matches, in order */
-};
-
-struct search {
-    const struct inventory *inventory;
-    const struct advisory_db *db;
-    struct findings *found;
-    struct looked_up *seen; /* owned */
-    size_t seen_count;
-};
-
-static bool same_source(const struct package *a, const struct package *b)
+void findings_free(struct findings *findings)
 {
-    return a->layer == b->layer && a->owner == b->owner &&
-           strcmp(a->ecosystem, b->ecosystem) == 0 && strcmp(a->source_name, b->source_name) == 0 &&
-           strcmp(a->source_version, b->source_version) == 0;
-}
-
-/* Without the id that names it. NULL-ended. */
-static const char *const *aliases_of(struct texts *texts, const struct advisory_match *match)
-{
-    size_t count = 0, used = 0;
-
-    while (match->ids && match->ids[count])
-        count++;
-    const char **list = texts_room(texts, count + 1, sizeof *list);
-    for (size_t i = 0; list && i < count; i++) {
-        if (strcmp(match->ids[i], match->id) != 0)
-            list[used++] = match->ids[i];
-    }
-    return list;
-}
-
-static struct finding *new_finding(struct findings *f, struct error *err)
-{
-    if (f->count == f->capacity) {
-        size_t capacity = f->capacity ? 2 * f->capacity : 64;
-        struct finding *grown = capacity > VERDICT_FINDINGS_MAX
-                                    ? NULL
-                                    : reallocarray(f->items, capacity, sizeof *grown);
-        if (!grown) {
-            (void)error_set(err, ERR_LIMIT, "more than %d findings", VERDICT_FINDINGS_MAX);
-            return NULL;
-        }
-        f->items = grown;
-        f->capacity = capacity;
-    }
-    f->items[f->count] = (struct finding){0};
-    return &f->items[f->count++];
-}
-
-static int add_findings(struct search *s, const struct looked_up *look, struct error *err)
-{
-    static const char *const none[] = {NULL};
-
-    for (size_t i = 0; i < look->matches->count; i++) {
-        const struct advisory_match *match = &look->matches->items[i];
-        struct finding *finding = new_finding(s->found, err);
-        if (!finding)
-            return -1;
-        const char *const *aliases = aliases_of(&s->found->texts, match);
-        *finding = (struct finding){
-            .package = look->package,
-            .advisory = match->id,
-            .aliases = aliases ? aliases : none,
-            .upstream = match->upstream ? match->upstream : none,
-            .summary = match->summary,
-            .severity = match->severity,
-            .score_tenths = match->score_tenths,
-            .vector = match->vector,
-            .severity_from = match->severity_from,
-            .published_s = match->published_s,
-            .fixed = match->fixed,
-            .safe = look->safe,
-            .others = (const struct package *const *)none,
-        };
-        finding_add_remedy(finding, &s->found->texts);
-    }
-    return 0;
-}
-
-/* Another binary package of a source that was looked up: its findings name it too. */
-static void add_other(struct search *s, const struct looked_up *look, const struct package *package)
-{
-    for (size_t i = 0; i < look->matches->count; i++) {
-        struct finding *finding = &s->found->items[look->first_finding + i];
-        size_t count = 0;
-        while (finding->others[count])
-            count++;
-        const struct package **grown =
-            texts_room(&s->found->texts, count + 2, sizeof *grown); /* sticky: checked at the end */
-        if (!grown)
-            return;
-        for (size_t j = 0; j < count; j++)
-            grown[j] = finding->others[j];
-        grown[count] = package;
-        finding->others = grown;
-    }
-}
-
-static struct advisory_matches *new_matches(struct findings *f)
-{
-    if (f->match_count == f->match_capacity) {
-        size_t capacity = f->match_capacity ? 2 * f->match_capacity : 64;
-        struct advisory_matches *grown = reallocarray(f->matches, capacity, sizeof *grown);
-        if (!grown)
-            return NULL;
-        f->matches = grown;
-        f->match_capacity = capacity;
-    }
-    f->matches[f->match_count] = (struct advisory_matches)ADVISORY_MATCHES_INIT;
-    return &f->matches[f->match_count++];
-}
-
-static int look_up(struct search *s, const struct package *package, struct error *err)
-{
-    const struct advisory_query query = {
-        .ecosystem = package->ecosystem,
-        .name = package->source_name[0] ? package->source_name : package->name,
-        .version = package->source_version[0] ? package->source_version : package->version,
-    };
-    struct looked_up *look = &s->seen[s->seen_count];
-    struct advisory_matches *matches = new_matches(s->found);
-    CLEANUP(buf) struct buf safe = BUF_INIT(4096);
-
-    if (!matches)
-        return error_no_memory(err);
-    if (advisory_match(s->db, &query, matches, err) < 0)
-        return -1;
-    if (matches->count == 0) {
-        s->found->match_count--;
-        advisory_matches_done(matches);
-        return 0;
-    }
-    if (advisory_safe_version(s->db, &query, &safe, err) < 0)
-        return -1;
-    /* The array of matches may move when it grows; what its items point to does not. */
-    struct advisory_matches *kept = texts_room(&s->found->texts, 1, sizeof *kept);
-    if (!kept)
-        return error_no_memory(err);
-    *kept = *matches;
-    *look = (struct looked_up){.package = package,
-                               .matches = kept,
-                               .safe = texts_add(&s->found->texts, buf_str(&safe)),
-                               .first_finding = s->found->count};
-    s->seen_count++;
-    return add_findings(s, look, err);
-}
-
-static int search_all(struct search *s, struct error *err)
-{
-    size_t count;
-    const struct package *packages = inventory_packages(s->inventory, &count);
-
-    s->seen = calloc(count + 1, sizeof *s->seen);
-    if (!s->seen)
-        return error_no_memory(err);
-    for (size_t i = 0; i < count; i++) {
-        const struct package *p = &packages[i];
-        size_t at = 0;
-        if (!p->ecosystem[0])
-            continue;
-        while (at < s->seen_count && !same_source(s->seen[at].package, p))
-            at++;
-        if (at < s->seen_count)
-            add_other(s, &s->seen[at], p);
-        else if (look_up(s, p, err) < 0)
-            return error_wrap(err, "matching %s", p->purl);
-    }
-    return texts_ok(&s->found->texts, err);
-}
-
-static int compare(const void *left, const void *right)
-{
-    const struct finding *a = left, *b = right;
-    int mine = owner_is_developer(b->package->owner) - owner_is_developer(a->package->owner);
-
-    if (mine != 0)
-        return mine;
-    if (a->severity != b->severity)
-        return a->severity > b->severity ? -1 : 1;
-    if (a->score_tenths != b->score_tenths)
-        return a->score_tenths > b->score_tenths ? -1 : 1;
-    int order = strcmp(a->package->name, b->package->name);
-    if (order == 0)
-        order = strcmp(a->advisory, b->advisory);
-    return order ? order : strcmp(a->package->purl, b->package->purl);
-}
-
-int findings_of(const struct inventory *inventory, const struct advisory_db *db,
-                struct findings **ret, struct error *err)
-{
-    CLEANUP(findings) struct findings *found = calloc(1, sizeof *found);
-    struct search s = {.inventory = inventory, .db = db, .found = found};
-
-    if (!found)
-        return error_no_memory(err);
-    found->texts = (struct texts)TEXTS_INIT(VERDICT_TEXTS_MAX);
-    int result = search_all(&s, err);
-    free(s.seen);
-    if (result < 0)
-        return -1;
-    if (found->count > 1)
-        qsort(found->items, found->count, sizeof *found->items, compare);
-    *ret = TAKE(found);
-    return 0;
+    if (!findings)
+        return;
+    texts_done(&findings->texts);
+    free(findings->items);
+    free(findings);
 }
 
 const struct finding *findings_items(const struct findings *findings, size_t *ret_count)
@@ -222,14 +17,192 @@ const struct finding *findings_items(const struct findings *findings, size_t *re
     return findings->items;
 }
 
-void findings_free(struct findings *findings)
+const char *severity_text(struct texts *texts, enum severity severity, int tenths)
 {
-    if (!findings)
-        return;
-    for (size_t i = 0; i < findings->match_count; i++)
-        advisory_matches_done(&findings->matches[i]);
-    free(findings->matches);
-    free(findings->items);
-    texts_done(&findings->texts);
-    free(findings);
+    if (severity == SEVERITY_UNKNOWN)
+        return "severity not known";
+    if (tenths < 0)
+        return severity_name(severity);
+    return texts_addf(texts, "%s %d.%d", severity_name(severity), tenths / 10, tenths % 10);
+}
+
+const char *package_text(struct texts *texts, const struct package *p)
+{
+    if (strcmp(p->name, p->source_name) == 0)
+        return texts_addf(texts, "%s %s", p->name, p->version);
+    return texts_addf(texts, "%s %s (source %s)", p->name, p->version, p->source_name);
+}
+
+static int by_source(const void *a, const void *b)
+{
+    const struct package *x = *(const struct package *const *)a;
+    const struct package *y = *(const struct package *const *)b;
+    int order = strcmp(x->ecosystem, y->ecosystem);
+
+    if (order == 0)
+        order = strcmp(x->source_name, y->source_name);
+    if (order == 0)
+        order = strcmp(x->source_version, y->source_version);
+    if (order == 0)
+        order = (x->layer > y->layer) - (x->layer < y->layer);
+    if (order == 0)
+        order = (int)x->owner - (int)y->owner;
+    if (order == 0)
+        order = strcmp(x->name, y->name);
+    return order ? order : strcmp(x->purl, y->purl);
+}
+
+static bool is_same_source(const struct package *x, const struct package *y)
+{
+    return x->layer == y->layer && x->owner == y->owner &&
+           strcmp(x->ecosystem, y->ecosystem) == 0 && strcmp(x->source_name, y->source_name) == 0 &&
+           strcmp(x->source_version, y->source_version) == 0;
+}
+
+/* Runtimes have no ecosystem of their own in OSV; Bitnami's records name them as we do. */
+static struct advisory_query query_of(const struct package *p)
+{
+    const char *ecosystem = p->ecosystem;
+
+    if (!ecosystem[0] && strncmp(p->purl, "pkg:generic/", 12) == 0)
+        ecosystem = "Bitnami";
+    return (struct advisory_query){ecosystem, p->source_name, p->source_version};
+}
+
+/* A copy of the list in the pool, without `except`. */
+static const char *const *copy_list(struct texts *texts, const char *const *list,
+                                    const char *except)
+{
+    const char **copy;
+    size_t count = 0, used = 0;
+
+    while (list && list[count])
+        count++;
+    copy = texts_room(texts, count + 1, sizeof *copy);
+    for (size_t i = 0; copy && i < count; i++) {
+        if (!except || strcmp(list[i], except) != 0)
+            copy[used++] = texts_add(texts, str_of(list[i]));
+    }
+    return copy;
+}
+
+static const struct package *const *list_others(struct texts *texts,
+                                                const struct package *const *packages, size_t count)
+{
+    const struct package **others = texts_room(texts, count + 1, sizeof *others);
+
+    for (size_t i = 1; others && i < count; i++)
+        others[i - 1] = packages[i];
+    return others;
+}
+
+static int add_finding(struct findings *findings, const struct finding *f, struct error *err)
+{
+    if (findings->count == FINDINGS_LIMIT)
+        return error_set(err, ERR_LIMIT, "more than %d findings", FINDINGS_LIMIT);
+    if (findings->count == findings->capacity) {
+        size_t capacity = findings->capacity ? findings->capacity * 2 : 32;
+        struct finding *items = reallocarray(findings->items, capacity, sizeof *items);
+        if (!items)
+            return error_no_memory(err);
+        findings->items = items;
+        findings->capacity = capacity;
+    }
+    findings->items[findings->count++] = *f;
+    return texts_ok(&findings->texts, err);
+}
+
+/* All advisories of one source at one version: packages[0…count). */
+static int match_source(struct findings *findings, const struct inventory *inventory,
+                        const struct advisory_db *db, const struct package *const *packages,
+                        size_t count, struct error *err)
+{
+    CLEANUP(advisory_matches) struct advisory_matches matches = ADVISORY_MATCHES_INIT;
+    CLEANUP(buf) struct buf safe = BUF_INIT(4096);
+    struct texts *texts = &findings->texts;
+    struct advisory_query query = query_of(packages[0]);
+    const struct package *const *others;
+
+    if (!query.ecosystem[0] || advisory_match(db, &query, &matches, err) < 0)
+        return query.ecosystem[0] ? -1 : 0;
+    if (matches.count == 0)
+        return 0;
+    if (advisory_safe_version(db, &query, &safe, err) < 0)
+        return -1;
+    others = list_others(texts, packages, count);
+    for (size_t i = 0; i < matches.count; i++) {
+        const struct advisory_match *m = &matches.items[i];
+        struct finding f = {
+            .package = packages[0],
+            .advisory = texts_add(texts, str_of(m->id)),
+            .aliases = copy_list(texts, m->ids, m->id),
+            .upstream = copy_list(texts, m->upstream, NULL),
+            .summary = texts_add(texts, str_of(m->summary)),
+            .severity = m->severity,
+            .score_tenths = m->score_tenths,
+            .vector = texts_add(texts, str_of(m->vector)),
+            .severity_from = texts_add(texts, str_of(m->severity_from)),
+            .published_s = m->published_s,
+            .fixed = texts_add(texts, str_of(m->fixed)),
+            .safe = texts_add(texts, buf_str(&safe)),
+            .others = others,
+        };
+        if (remedy_decide(inventory, &f, texts, err) < 0 || add_finding(findings, &f, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int by_urgency(const void *a, const void *b)
+{
+    const struct finding *x = a;
+    const struct finding *y = b;
+    int order = owner_is_developer(y->package->owner) - owner_is_developer(x->package->owner);
+
+    if (order == 0)
+        order = (int)y->severity - (int)x->severity;
+    if (order == 0)
+        order = y->score_tenths - x->score_tenths;
+    if (order == 0)
+        order = strcmp(x->package->purl, y->package->purl);
+    if (order == 0)
+        order = strcmp(x->advisory, y->advisory);
+    return order
+               ? order
+               : (x->package->layer > y->package->layer) - (x->package->layer < y->package->layer);
+}
+
+int findings_of(const struct inventory *inventory, const struct advisory_db *db,
+                struct findings **ret, struct error *err)
+{
+    CLEANUP(findings) struct findings *findings = calloc(1, sizeof *findings);
+    const struct package **order = NULL;
+    const struct package *packages;
+    size_t count;
+    int rc = 0;
+
+    packages = inventory_packages(inventory, &count);
+    order = malloc((count + 1) * sizeof *order);
+    if (!findings || !order) {
+        free(order);
+        return error_no_memory(err);
+    }
+    findings->texts = (struct texts)TEXTS_INIT(FINDINGS_TEXT_LIMIT);
+    for (size_t i = 0; i < count; i++)
+        order[i] = &packages[i];
+    qsort(order, count, sizeof *order, by_source);
+    for (size_t i = 0; rc == 0 && i < count;) {
+        size_t end = i;
+        while (end < count && is_same_source(order[i], order[end]))
+            end++;
+        rc = match_source(findings, inventory, db, order + i, end - i, err);
+        i = end;
+    }
+    free(order);
+    if (rc < 0)
+        return error_wrap(err, "looking for advisories");
+    if (findings->count)
+        qsort(findings->items, findings->count, sizeof *findings->items, by_urgency);
+    *ret = TAKE(findings);
+    return 0;
 }

@@ -31,7 +31,7 @@ struct finding {                   /* texts live as long as the findings */
     const char *fixed; /* nearest version without this advisory; "" if none */
     const char *safe;  /* nearest version without any known advisory of this package; "" if none */
     enum remedy { REMEDY_NONE, REMEDY_BUMP, REMEDY_REBASE, REMEDY_REMOVE } remedy;
-    const char *command; /* exact: "npm install express@4.19.2", "monban rebase" */
+    const char *command; /* exact: "npm install express@4.19.2" */
     const char *advice;  /* one sentence: who does what */
     const struct package *const
         *others; /* further binary packages of the same source; NULL-ended */

@@ -1,28 +1,28 @@
-/* verdict/verdict_internal.h - what the files of this folder share; only they include it. */
+/* verdict/verdict_internal.h - shared by the files of the verdict. */
 #pragma once
 #include "sbom/texts.h"
 #include "verdict/verdict.h"
 
-enum {
-    VERDICT_FINDINGS_MAX = 100000,
-    VERDICT_TEXTS_MAX = 256 << 20, /* bytes */
-};
+enum { FINDINGS_TEXT_LIMIT = 256 << 20, FINDINGS_LIMIT = 1000000 };
 
 struct findings {
+    struct texts texts;
     struct finding *items; /* owned */
     size_t count, capacity;
-    struct advisory_matches *matches; /* owned: texts of the items live in them */
-    size_t match_count, match_capacity;
-    struct texts texts;
 };
+/* Fills remedy, command and advice of `f` (remedy.c). `inventory`: who asks for it. */
+NODISCARD int remedy_decide(const struct inventory *inventory, struct finding *f,
+                            struct texts *texts, struct error *err);
 
 struct verdict {
+    struct texts texts;
     struct failure *items; /* owned */
     size_t count, capacity;
     enum check_level level;
-    const char *cluster; /* in texts */
-    struct texts texts;
+    const char *cluster;
 };
 
-/* Fills remedy, command and advice from the package, `fixed` and `safe`. */
-void finding_add_remedy(struct finding *finding, struct texts *texts);
+/* "high 7.5", "critical", "severity not known" into the pool. */
+const char *severity_text(struct texts *texts, enum severity severity, int score_tenths);
+/* What a person reads of a package: "libssl3 3.0.11-1 (openssl)". */
+const char *package_text(struct texts *texts, const struct package *package);
