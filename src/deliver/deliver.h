@@ -74,6 +74,10 @@ NODISCARD int deliver_order_send(const struct deliver_order_options *options, st
  * {"cluster","engine","reachable","error","releases":[{"workload","state","sequence","commit","image","reason",
  * "since","findings":[…]}]}. Reads the Kubernetes API of each cluster and nothing else. */
 NODISCARD int deliver_status(const char *home, json_t **ret, struct error *err);
+struct registry_client;
+/* The registry of the embedded cluster behind a kubeconfig: its API server's /v2/. */
+NODISCARD int deliver_embedded_registry(const char *kubeconfig, struct registry_client **ret,
+                                        struct error *err);
 /* The kubeconfig by which a command on this machine reaches the cluster, free() it: the embedded
  * cluster's admin.kubeconfig, or the platform's. */
 NODISCARD int deliver_kubeconfig(const char *home, const char *cluster, char **ret_path,

@@ -1,5 +1,6 @@
 /* deliver/jobs.c - the small jobs: push an image, write and read promotions, re-check what runs. */
 #include "base/fs.h"
+#include "deliver/deliver.h"
 #include "deliver/job.h"
 #include "deliver/matrix.h"
 #include "kube/config.h"
@@ -9,12 +10,12 @@
 #include <unistd.h>
 
 /* An embedded cluster has its registry at its API server, behind the same client certificate. */
-static int embedded_registry(const struct site *site, struct registry_client **ret,
-                             struct error *err)
+int deliver_embedded_registry(const char *kubeconfig, struct registry_client **ret,
+                              struct error *err)
 {
     CLEANUP(kube_config) struct kube_config config = KUBE_CONFIG_INIT;
 
-    if (kube_config_load(site->kubeconfig, NULL, &config, err) < 0)
+    if (kube_config_load(kubeconfig, NULL, &config, err) < 0)
         return -1;
     struct registry_client_options options = {
         .host = RENDER_REGISTRY,
@@ -74,7 +75,8 @@ static int cluster_registry(const struct site *site, char **ret_prefix,
     *ret_prefix = rest.len ? str_format("%.*s/", STR_ARG(rest)) : str_dup(STR(""));
     if (!*ret_prefix)
         return error_no_memory(err);
-    return place ? real_registry(site, str_of(place), ret, err) : embedded_registry(site, ret, err);
+    return place ? real_registry(site, str_of(place), ret, err)
+                 : deliver_embedded_registry(site->kubeconfig, ret, err);
 }
 
 int job_push(const void *arg, json_t **ret, struct error *err)
