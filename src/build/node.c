@@ -44,8 +44,8 @@ static int unpack(const struct npm_registry *registry, const struct npm_package 
     return 0;
 }
 
-/* bin/node and the licence for the image; include/ beside, which native addons need in the build, is not
- * shipped: it stays out of the layer's folder. */
+/* bin/node and the licence for the image; include/ beside, which native addons need in the build,
+ * is not shipped: it stays out of the layer's folder. */
 static int arrange_node(const char *dir, struct error *err)
 {
     CLEANUP(text) char *layer = str_format("%s/" NODE_FOLDER "/node", dir);
@@ -61,8 +61,8 @@ static int arrange_node(const char *dir, struct error *err)
 
     if (!to || !from || !licence_from || !licence_to || !headers_from || !headers_to || !package)
         return error_no_memory(err);
-    if (fs_make_dirs(AT_FDCWD, bin, 0755, err) < 0 || fs_make_dirs(AT_FDCWD, headers, 0755, err) < 0 ||
-        fs_rename(AT_FDCWD, from, to, err) < 0 ||
+    if (fs_make_dirs(AT_FDCWD, bin, 0755, err) < 0 ||
+        fs_make_dirs(AT_FDCWD, headers, 0755, err) < 0 || fs_rename(AT_FDCWD, from, to, err) < 0 ||
         fs_rename(AT_FDCWD, licence_from, licence_to, err) < 0)
         return -1;
     if (fs_exists(AT_FDCWD, headers_from) && fs_rename(AT_FDCWD, headers_from, headers_to, err) < 0)
@@ -94,8 +94,8 @@ static int arrange_npm(const char *dir, struct error *err)
 
     if (!bin || !from || !cli || !npx)
         return error_no_memory(err);
-    if (fs_make_dirs(AT_FDCWD, modules, 0755, err) < 0 || fs_make_dirs(AT_FDCWD, bin, 0755, err) < 0 ||
-        fs_rename(AT_FDCWD, from, to, err) < 0)
+    if (fs_make_dirs(AT_FDCWD, modules, 0755, err) < 0 ||
+        fs_make_dirs(AT_FDCWD, bin, 0755, err) < 0 || fs_rename(AT_FDCWD, from, to, err) < 0)
         return -1;
     if (chmod(cli, 0755) < 0 || chmod(npx, 0755) < 0)
         return error_errno(err, "making npm executable");
@@ -106,11 +106,13 @@ static int arrange_npm(const char *dir, struct error *err)
 
 typedef int arrange_fn(const char *dir, struct error *err);
 
-/* The folder ENGINES/NAME-VERSION, made beside and renamed: another build may do the same at once. */
+/* The folder ENGINES/NAME-VERSION, made beside and renamed: another build may do the same at once.
+ */
 static int install(const struct node_options *o, const struct npm_package *package,
                    arrange_fn *arrange, char **ret_dir, struct error *err)
 {
-    CLEANUP(text) char *dir = str_format("%s/%s-%s", o->engines_dir, package->name, package->version);
+    CLEANUP(text)
+    char *dir = str_format("%s/%s-%s", o->engines_dir, package->name, package->version);
     CLEANUP(text) char *prefix = str_format("%s/unfinished-", o->engines_dir);
     CLEANUP(text) char *unfinished = NULL;
     struct error ignored = ERROR_INIT;

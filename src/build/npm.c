@@ -12,7 +12,7 @@
 #include "wire/http_client.h"
 
 enum {
-    META_MAX = 64 << 20,    /* bytes: npm's own abbreviated metadata has 3 MB */
+    META_MAX = 64 << 20,     /* bytes: npm's own abbreviated metadata has 3 MB */
     TARBALL_MAX = 512 << 20, /* bytes: Node 26 has 55 MB */
     FETCH_TIMEOUT_MS = 10 * 60 * 1000,
     SHA512_SIZE = 64,
@@ -37,13 +37,16 @@ static int client_new(const struct npm_registry *options, struct http_client **r
     return http_client_new(&http, ret, err);
 }
 
-static int get(const struct npm_registry *options, const char *url, const char *accept,
-               size_t max, struct http_answer *answer, struct error *err)
+static int get(const struct npm_registry *options, const char *url, const char *accept, size_t max,
+               struct http_answer *answer, struct error *err)
 {
     CLEANUP(http_client) struct http_client *client = NULL;
     const char *const headers[] = {accept, NULL};
-    const struct http_call call = {.url = url, .headers = headers, .answer_max = max,
-                                   .timeout_ms = FETCH_TIMEOUT_MS, .body_fd = -1};
+    const struct http_call call = {.url = url,
+                                   .headers = headers,
+                                   .answer_max = max,
+                                   .timeout_ms = FETCH_TIMEOUT_MS,
+                                   .body_fd = -1};
 
     if (client_new(options, &client, err) < 0)
         return -1;
@@ -86,7 +89,8 @@ static int fetch_metadata(const struct npm_registry *options, const char *name, 
 
     if (!url)
         return error_no_memory(err);
-    if (get(options, url, "Accept: application/vnd.npm.install-v1+json", META_MAX, &answer, err) < 0 ||
+    if (get(options, url, "Accept: application/vnd.npm.install-v1+json", META_MAX, &answer, err) <
+            0 ||
         json_parse(url, buf_str(&answer.body), ret, err) < 0)
         return -1;
     return fs_write_quick(AT_FDCWD, path, buf_str(&answer.body), 0644, err);
@@ -130,7 +134,8 @@ struct choice {
 static bool engine_holds(const json_t *version, const struct semver *node)
 {
     const char *text = json_str_at(version, "engines.node");
-    CLEANUP(semver_range) struct semver_range *range = text ? semver_range_parse(str_of(text)) : NULL;
+    CLEANUP(semver_range)
+    struct semver_range *range = text ? semver_range_parse(str_of(text)) : NULL;
 
     return !node || !range || semver_range_has(range, node);
 }
@@ -165,7 +170,8 @@ static int take_choice(const json_t *version, const char *name, struct npm_packa
     const char *integrity = json_str_at(version, "dist.integrity");
 
     if (!text || !tarball || !integrity)
-        return error_set(err, ERR_INVALID, "the registry's record of '%s' has no version, tarball or integrity",
+        return error_set(err, ERR_INVALID,
+                         "the registry's record of '%s' has no version, tarball or integrity",
                          name);
     ret->name = strdup(name);
     ret->version = strdup(text);
@@ -239,8 +245,11 @@ static int download_to(const struct npm_registry *options, const struct npm_pack
     CLEANUP(http_client) struct http_client *client = NULL;
     CLEANUP(http_answer) struct http_answer answer = HTTP_ANSWER_INIT;
     struct download download = {fd, 0, EVP_MD_CTX_new()};
-    const struct http_call call = {.url = package->tarball, .timeout_ms = FETCH_TIMEOUT_MS,
-                                   .on_body = on_body, .ctx = &download, .body_fd = -1,
+    const struct http_call call = {.url = package->tarball,
+                                   .timeout_ms = FETCH_TIMEOUT_MS,
+                                   .on_body = on_body,
+                                   .ctx = &download,
+                                   .body_fd = -1,
                                    .answer_max = TARBALL_MAX};
     uint8_t sum[SHA512_SIZE];
     int result = -1;
@@ -250,14 +259,16 @@ static int download_to(const struct npm_registry *options, const struct npm_pack
     else if (client_new(options, &client, err) == 0)
         result = http_client_call(client, &call, &answer, err);
     if (result == 0 && answer.status != 200)
-        result = error_set(err, ERR_UNAVAILABLE, "'%s' answered %d", package->tarball, answer.status);
+        result =
+            error_set(err, ERR_UNAVAILABLE, "'%s' answered %d", package->tarball, answer.status);
     if (result == 0 && EVP_DigestFinal_ex(download.hash, sum, NULL) != 1)
         result = error_set(err, ERR_INTERNAL, "hashing failed");
     EVP_MD_CTX_free(download.hash);
     if (result < 0)
         return error_wrap(err, "fetching %s %s", package->name, package->version);
     if (!integrity_holds(package->integrity, sum))
-        return error_set(err, ERR_UNTRUSTED, "%s %s: the tarball is not what the registry's integrity %s says",
+        return error_set(err, ERR_UNTRUSTED,
+                         "%s %s: the tarball is not what the registry's integrity %s says",
                          package->name, package->version, package->integrity);
     return 0;
 }

@@ -84,12 +84,11 @@ bool proxy_allows(const char *const *allow_hosts, const char *host, uint16_t por
 /* Everything here is read from a hostile peer, so it is done without any privilege. */
 static void drop_privileges(void)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         _exit(1);
-    if (geteuid() == 0 &&
-        (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+    if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
         _exit(1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* after setuid(), which clears it */
 }
 
 static void answer(int fd, const char *status)
@@ -117,7 +116,8 @@ static bool readable(int fd, int64_t deadline_ms)
     return false;
 }
 
-/* The request's head; what the client may have sent beyond it is refused: no client speaks before the answer. */
+/* The request's head; what the client may have sent beyond it is refused: no client speaks before
+ * the answer. */
 static int read_head(int fd, char host[PROXY_HOST_MAX], uint16_t *port)
 {
     char head[PROXY_HEAD_MAX];
@@ -222,8 +222,7 @@ void proxy_serve(int listen_fd, const char *const *allow_hosts, int refused_fd)
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
             _exit(1);
-        while (running > 0 &&
-               waitpid(-1, NULL, running >= PROXY_CONNECTIONS_MAX ? 0 : WNOHANG) > 0)
+        while (running > 0 && waitpid(-1, NULL, running >= PROXY_CONNECTIONS_MAX ? 0 : WNOHANG) > 0)
             running--;
         if (fd < 0)
             continue;

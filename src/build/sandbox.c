@@ -1,4 +1,5 @@
-/* build/sandbox.c - the builder's side of a sandbox: starts the holder, and talks to the agent inside. */
+/* build/sandbox.c - the builder's side of a sandbox: starts the holder, and talks to the agent
+ * inside. */
 #include "build/sandbox.h"
 
 #include <errno.h>
@@ -235,9 +236,10 @@ int sandbox_run(struct sandbox *s, const struct sandbox_command *command, int *r
     }
     if (answered < 0 || io_read_exact(s->fds[HOLDER_AGENT], answer, sizeof(answer), err) < 0) {
         s->dead = true;
-        return error_set(err, ERR_LIMIT,
-                         "the sandbox was ended while '%s' ran: most likely it used more than %llu MiB of memory",
-                         command->argv[0], (unsigned long long)(s->memory_bytes >> 20));
+        return error_set(
+            err, ERR_LIMIT,
+            "the sandbox was ended while '%s' ran: most likely it used more than %llu MiB of memory",
+            command->argv[0], (unsigned long long)(s->memory_bytes >> 20));
     }
     drain_output(s, command);
     int status = (int)answer[0];

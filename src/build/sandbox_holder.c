@@ -1,8 +1,8 @@
 /* build/sandbox_holder.c - the supervisor of one sandbox: a process between builder and container.
  *
- * All mounts are made in a mount namespace of its own, so they end with it. It leaves the terminal's session and
- * ignores the signals of a Ctrl-C: it ends when the builder's end of the control socket closes, whatever the
- * reason, and then deletes the container. */
+ * All mounts are made in a mount namespace of its own, so they end with it. It leaves the
+ * terminal's session and ignores the signals of a Ctrl-C: it ends when the builder's end of the
+ * control socket closes, whatever the reason, and then deletes the container. */
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -26,7 +26,7 @@
 enum {
     AGENT_TIMEOUT_MS = 20000, /* until the agent has connected */
     LOWERS_MAX = 16,
-    BINDS_MAX = 32,
+    BINDS_MAX = 256,
     CPU_PERIOD_US = 100000,
 };
 
@@ -102,8 +102,7 @@ static int make_folders(const struct work *w, struct error *err)
         make_dir(dir, "platform", 0755, 0, 0, err) < 0 ||
         make_dir(dir, "tmp", 01777, 0, 0, err) < 0 ||
         make_dir(dir, "home", 0755, uid, gid, err) < 0 ||
-        make_dir(dir, "socket", 0755, 0, 0, err) < 0 ||
-        make_dir(dir, "state", 0700, 0, 0, err) < 0)
+        make_dir(dir, "socket", 0755, 0, 0, err) < 0 || make_dir(dir, "state", 0700, 0, 0, err) < 0)
         return -1;
     return 0;
 }
@@ -183,8 +182,8 @@ static bool add_mount(struct container_mount *mounts, size_t *count, enum contai
 {
     if (*count == BINDS_MAX || !source || !target)
         return false;
-    mounts[(*count)++] = (struct container_mount){.kind = kind, .source = source, .target = target,
-                                                  .exec = true};
+    mounts[(*count)++] =
+        (struct container_mount){.kind = kind, .source = source, .target = target, .exec = true};
     return true;
 }
 
@@ -368,7 +367,11 @@ void holder_run(const struct holder *holder)
 {
     struct holder h = *holder;
     int fds[] = {h.control_fd, h.output_fd, h.refused_fd};
-    struct work w = {.h = &h, .o = h.options, .netns_fd = -1, .listen_fd = -1, .agent_listener = -1,
+    struct work w = {.h = &h,
+                     .o = h.options,
+                     .netns_fd = -1,
+                     .listen_fd = -1,
+                     .agent_listener = -1,
                      .fds = {-1, -1, -1, -1, -1}};
     struct error err = ERROR_INIT;
 

@@ -7,7 +7,8 @@ enum {
     RANGE_SETS_MAX = 64,  /* of '||': real ranges have three */
     RANGE_PARTS_MAX = 32, /* comparators of a set */
 };
-#define SEMVER_NUMBER_MAX ((uint64_t)1 << 53) /* Number.MAX_SAFE_INTEGER, which npm refuses to pass */
+#define SEMVER_NUMBER_MAX                                                                          \
+    ((uint64_t)1 << 53) /* Number.MAX_SAFE_INTEGER, which npm refuses to pass */
 
 enum op { OP_LT, OP_LE, OP_EQ, OP_GE, OP_GT };
 
@@ -334,7 +335,8 @@ static bool parse_set(struct str text, struct set *set)
     ptrdiff_t hyphen = str_find_text(text, STR(" - "));
 
     if (hyphen >= 0)
-        return parse_hyphen(str_first(text, (size_t)hyphen), str_skip(text, (size_t)hyphen + 3), set);
+        return parse_hyphen(str_first(text, (size_t)hyphen), str_skip(text, (size_t)hyphen + 3),
+                            set);
     for (struct str rest = str_trim(text); rest.len; rest = str_trim(rest)) {
         if (!parse_comparator(&rest, set))
             return false;

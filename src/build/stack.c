@@ -20,7 +20,7 @@ enum {
     NAME_MAX_LEN = 63,
 };
 
-struct stack_file { /* the file, checked */
+struct stack_file {                 /* the file, checked */
     char *name, *owner, *user_name; /* owned */
     uint32_t uid, gid;
     struct strv run, run_drop, run_links, build, build_drop, build_links, registries;
@@ -66,7 +66,8 @@ void stack_free(struct stack *stack)
 /* Debian package names (policy 5.6.7), host names and paths are of these letters. */
 static bool is_plain(const char *text, const char *more)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-";
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.+-";
 
     if (!text[0] || text[0] == '-')
         return false;
@@ -256,7 +257,8 @@ static int open_record(const char *dir, const char *layout_dir, const struct sta
     s->uid = f->uid;
     s->gid = f->gid;
     s->blob_dir = strdup(layout_dir);
-    s->build_rootfs = fs_join(dir, json_str_at(record, "rootfs") ? json_str_at(record, "rootfs") : "-");
+    s->build_rootfs =
+        fs_join(dir, json_str_at(record, "rootfs") ? json_str_at(record, "rootfs") : "-");
     s->trust_bundle = f->trust.len ? fs_join(dir, "trust.pem") : NULL;
     s->run_packages = json_incref(json_object_get(record, "run"));
     s->build_packages = json_incref(json_object_get(record, "build"));
@@ -356,8 +358,8 @@ static int make_rootfs(const struct work *w, const struct digest *key, char **re
     CLEANUP(text) char *name = str_format("build-%.16s", digest_hex(key));
     CLEANUP(text) char *path = name ? fs_join(w->dir, name) : NULL;
     CLEANUP(text) char *unfinished = path ? str_format("%s.unfinished", path) : NULL;
-    struct merge_options merge = {&w->build, &w->file->build_links, w->file->user_name,
-                                  w->file->uid, w->file->gid, buf_str(&w->file->trust)};
+    struct merge_options merge = {&w->build,    &w->file->build_links, w->file->user_name,
+                                  w->file->uid, w->file->gid,          buf_str(&w->file->trust)};
 
     if (!unfinished)
         return error_no_memory(err);
@@ -382,17 +384,20 @@ static int write_record(const struct work *w, const struct digest *key, const st
 
     if (!path || !trust || !root)
         return error_no_memory(err);
-    CLEANUP(json) json_t *record = json_pack(
-        "{s:s,s:s,s:s,s:s,s:{s:s,s:s,s:I},s:s,s:o,s:O,s:O,s:s}", "name", w->file->name, "owner",
-        w->file->owner, "fileKey", w->file_key.text, "key", key->text, "base", "digest",
-        base->descriptor.digest.text, "diffID", base->diff_id.text, "size",
-        (json_int_t)base->descriptor.size, "rootfs", rootfs, "distro", read_distro(root), "run",
-        w->run_json, "build", w->build_json, "builtAt", clock_rfc3339(clock_now_s(), when));
+    CLEANUP(json)
+    json_t *record =
+        json_pack("{s:s,s:s,s:s,s:s,s:{s:s,s:s,s:I},s:s,s:o,s:O,s:O,s:s}", "name", w->file->name,
+                  "owner", w->file->owner, "fileKey", w->file_key.text, "key", key->text, "base",
+                  "digest", base->descriptor.digest.text, "diffID", base->diff_id.text, "size",
+                  (json_int_t)base->descriptor.size, "rootfs", rootfs, "distro", read_distro(root),
+                  "run", w->run_json, "build", w->build_json, "builtAt",
+                  clock_rfc3339(clock_now_s(), when));
     if (!record)
         return error_no_memory(err);
     if (json_write_pretty(record, &text, err) < 0)
         return -1;
-    if (w->file->trust.len && fs_write_atomic(AT_FDCWD, trust, buf_str(&w->file->trust), 0644, err) < 0)
+    if (w->file->trust.len &&
+        fs_write_atomic(AT_FDCWD, trust, buf_str(&w->file->trust), 0644, err) < 0)
         return -1;
     return fs_write_atomic(AT_FDCWD, path, buf_str(&text), 0644, err);
 }
@@ -414,8 +419,8 @@ static int build(struct work *w, struct error *err)
     const struct stack_file *f = w->file;
     CLEANUP(layout) struct layout *layout = NULL;
     CLEANUP(text) char *rootfs = NULL;
-    struct merge_options merge = {&w->run, &f->run_links, f->user_name, f->uid, f->gid,
-                                  buf_str(&f->trust)};
+    struct merge_options merge = {&w->run, &f->run_links, f->user_name,
+                                  f->uid,  f->gid,        buf_str(&f->trust)};
     struct digest key;
     struct layer base;
     int64_t start = clock_monotonic_ms();
@@ -507,12 +512,11 @@ int stack_list(const char *home, json_t **ret_list, struct error *err)
             continue;
         if (json_read_file(AT_FDCWD, path, &record, err) < 0)
             return -1;
-        json_t *item = json_pack("{s:O*,s:O*,s:O*,s:O*,s:O*,s:i,s:O*}", "name",
-                                 json_at(record, "name"), "owner", json_at(record, "owner"), "key",
-                                 json_at(record, "key"), "baseDigest", json_at(record, "base.digest"),
-                                 "size", json_at(record, "base.size"), "packages",
-                                 (int)json_array_size(json_at(record, "run")), "builtAt",
-                                 json_at(record, "builtAt"));
+        json_t *item = json_pack(
+            "{s:O*,s:O*,s:O*,s:O*,s:O*,s:i,s:O*}", "name", json_at(record, "name"), "owner",
+            json_at(record, "owner"), "key", json_at(record, "key"), "baseDigest",
+            json_at(record, "base.digest"), "size", json_at(record, "base.size"), "packages",
+            (int)json_array_size(json_at(record, "run")), "builtAt", json_at(record, "builtAt"));
         if (json_array_append_new(list, item) < 0)
             return error_no_memory(err);
     }

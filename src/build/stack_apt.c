@@ -1,5 +1,5 @@
-/* build/stack_apt.c - apt as the resolver: the closure of a package list over an empty dpkg status, and the
- * packages' files. apt verifies what it fetches against the signed lists of the machine. */
+/* build/stack_apt.c - apt as the resolver: the closure of a package list over an empty dpkg status,
+ * and the packages' files. apt verifies what it fetches against the signed lists of the machine. */
 #include <fcntl.h>
 #include <stdlib.h>
 
@@ -209,7 +209,7 @@ static int resolve_in(const char *scratch, const struct strv *wanted, const stru
 }
 
 int debs_resolve(const struct strv *wanted, const struct strv *drop, const char *debs_dir,
-                     struct debs *ret, struct error *err)
+                 struct debs *ret, struct error *err)
 {
     CLEANUP(text) char *scratch = NULL;
     struct error ignored = ERROR_INIT;

@@ -1,8 +1,9 @@
 /* build/stack_merge.c - Debian packages merged into one tree, without maintainer scripts.
  *
- * What the scripts would have made is made here: the usrmerge links, ca-certificates.crt, users, dpkg's records
- * (status.d/NAME, as distroless images keep them), the links of update-alternatives. What no container reads
- * (manuals, translations, character set tables) is left out; copyright files stay. */
+ * What the scripts would have made is made here: the usrmerge links, ca-certificates.crt, users,
+ * dpkg's records (status.d/NAME, as distroless images keep them), the links of update-alternatives.
+ * What no container reads (manuals, translations, character set tables) is left out; copyright
+ * files stay. */
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
@@ -126,13 +127,27 @@ static const struct sink_ops folder_ops = {folder_dir, folder_file, folder_symli
 static bool is_dropped(struct str path)
 {
     static const char *const trees[] = {
-        "usr/share/man/",       "usr/share/info/",           "usr/share/locale/",
-        "usr/share/lintian/",   "usr/share/bug/",            "usr/share/menu/",
-        "usr/share/zoneinfo/right/", "usr/share/zoneinfo/posix/", "usr/share/bash-completion/",
-        "usr/share/doc-base/",  "usr/share/groff/",          "usr/share/debianutils/",
-        "usr/share/pixmaps/",   "usr/share/applications/",   "usr/share/ca-certificates/",
-        "etc/update-motd.d/",   "etc/skel/",                 "var/backups/",
-        "usr/share/gdb/",       "usr/share/gcc/",            "usr/lib/x86_64-linux-gnu/gconv/",
+        "usr/share/man/",
+        "usr/share/info/",
+        "usr/share/locale/",
+        "usr/share/lintian/",
+        "usr/share/bug/",
+        "usr/share/menu/",
+        "usr/share/zoneinfo/right/",
+        "usr/share/zoneinfo/posix/",
+        "usr/share/bash-completion/",
+        "usr/share/doc-base/",
+        "usr/share/groff/",
+        "usr/share/debianutils/",
+        "usr/share/pixmaps/",
+        "usr/share/applications/",
+        "usr/share/ca-certificates/",
+        "etc/update-motd.d/",
+        "etc/skel/",
+        "var/backups/",
+        "usr/share/gdb/",
+        "usr/share/gcc/",
+        "usr/lib/x86_64-linux-gnu/gconv/",
         "usr/lib/aarch64-linux-gnu/gconv/",
     };
 
@@ -187,7 +202,8 @@ static int add_file(struct merge *m, struct archive *archive, struct archive_ent
                     const char *path, struct error *err)
 {
     CLEANUP(buf) struct buf bytes = BUF_INIT(FILE_MAX);
-    uint32_t mode = (uint32_t)archive_entry_perm(entry) & 0777; /* no setuid: nothing here needs it */
+    uint32_t mode =
+        (uint32_t)archive_entry_perm(entry) & 0777; /* no setuid: nothing here needs it */
 
     if (read_entry(archive, &bytes, err) < 0)
         return -1;
@@ -311,10 +327,10 @@ static int add_users(const struct merge_options *o, const struct sink *sink, str
                             o->user_name, o->uid, o->gid, o->user_name, o->user_name),
                  err) < 0)
         return -1;
-    if (add_text(sink, "etc/group",
-                 str_format("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n%s:x:%u:\n", o->user_name,
-                            o->gid),
-                 err) < 0)
+    if (add_text(
+            sink, "etc/group",
+            str_format("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n%s:x:%u:\n", o->user_name, o->gid),
+            err) < 0)
         return -1;
     /* without it the C library asks DNS before /etc/hosts */
     if (add_text(sink, "etc/nsswitch.conf",
@@ -337,10 +353,10 @@ static int add_folders(const struct sink *sink, struct error *err)
     static const struct {
         const char *path;
         uint32_t mode;
-    } folders[] = {{"usr/bin", 0755},  {"usr/sbin", 0755}, {"usr/lib", 0755}, {"usr/lib64", 0755},
-                   {"tmp", 01777},     {"var/tmp", 01777}, {"run", 0755},     {"proc", 0755},
-                   {"sys", 0755},      {"dev", 0755},      {"etc", 0755},     {"root", 0700},
-                   {"workspace", 0755}, {"layers", 0755},  {"platform", 0755}};
+    } folders[] = {{"usr/bin", 0755},   {"usr/sbin", 0755}, {"usr/lib", 0755}, {"usr/lib64", 0755},
+                   {"tmp", 01777},      {"var/tmp", 01777}, {"run", 0755},     {"proc", 0755},
+                   {"sys", 0755},       {"dev", 0755},      {"etc", 0755},     {"root", 0700},
+                   {"workspace", 0755}, {"layers", 0755},   {"platform", 0755}};
     static const char *const links[][2] = {
         {"bin", "usr/bin"}, {"sbin", "usr/sbin"}, {"lib", "usr/lib"}, {"lib64", "usr/lib64"}};
 
@@ -359,8 +375,9 @@ static int add_links(const struct strv *links, const struct sink *sink, struct e
 {
     for (size_t i = 0; links && i < links->count; i++) {
         const char *equal = strchr(links->items[i], '=');
-        CLEANUP(text) char *path = merged_path(str_slice(
-            links->items[i], equal ? (size_t)(equal - links->items[i]) : 0));
+        CLEANUP(text)
+        char *path =
+            merged_path(str_slice(links->items[i], equal ? (size_t)(equal - links->items[i]) : 0));
         if (!path)
             return error_no_memory(err);
         if (equal && sink->ops->symlink(sink->ctx, path, equal + 1, err) < 0)
@@ -378,8 +395,7 @@ static int merge(const struct merge_options *options, const struct sink *sink, s
     for (size_t i = 0; result == 0 && i < options->debs->count; i++)
         result = merge_package(&m, &options->debs->items[i], err);
     certificates = m.certificates;
-    if (result < 0 || add_users(options, sink, err) < 0 ||
-        add_links(options->links, sink, err) < 0)
+    if (result < 0 || add_users(options, sink, err) < 0 || add_links(options->links, sink, err) < 0)
         return -1;
     buf_add_str(&certificates, options->trust);
     if (buf_ok(&certificates, err) < 0)
@@ -393,7 +409,8 @@ static int merge(const struct merge_options *options, const struct sink *sink, s
 int merge_into_layer(const struct merge_options *options, struct layout *layout, struct layer *ret,
                      struct error *err)
 {
-    const struct layer_options layer = {.flags = LAYER_DROP_SETUID, .mtime_s = LAYER_CNB_MTIME,
+    const struct layer_options layer = {.flags = LAYER_DROP_SETUID,
+                                        .mtime_s = LAYER_CNB_MTIME,
                                         .level = 6}; /* made once, pulled often */
     CLEANUP(layer_writer) struct layer_writer *writer = NULL;
 
