@@ -19,8 +19,7 @@
  * api_delete() and grace_s 0.
  *
  * Logs: LOGS/<namespace>_<pod>_<uid>/<container>/<restart>.log, plain lines as the container wrote
- * them (server-side `timestamps` and `sinceSeconds` use the line's arrival only if
- * <restart>.log.times exists: one RFC 3339 time a line). */
+ * them; <restart> is the container's restartCount while it ran, from 0. */
 #pragma once
 #include "cluster/api/resources.h"
 #include "cluster/api/store.h"

@@ -31,6 +31,7 @@ struct verb {
     enum field_validation validation;
     bool dry_run;
     bool force;            /* apply: take fields over from others */
+    bool is_apply;         /* the tree brings its managedFields: they are stored as they are */
     struct strv *warnings; /* borrowed; may be NULL */
 };
 

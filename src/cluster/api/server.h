@@ -25,6 +25,8 @@ struct api_server_options {
      * registry). */
     http_handler_fn *registry; /* NULL: 404 */
     void *registry_ctx;
+    size_t body_max; /* bytes of a request; 0: 3 MiB as in Kubernetes. A registry takes blobs: give
+                        it more */
 };
 
 NODISCARD int api_server_new(const struct api_server_options *options, struct api_server **ret,

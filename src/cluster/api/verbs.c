@@ -162,7 +162,7 @@ static int track_fields(const struct verb *v, const json_t *old, json_t *object,
                                    : v->sub == SUB_SCALE ? "scale"
                                                          : "",
                                    false};
-    if (!v->manager)
+    if (!v->manager || v->is_apply)
         return 0;
     if (fields_track(v->api->types[v->res->id], &writer, old, object) < 0)
         return status_no_memory(status);
@@ -219,7 +219,7 @@ static int set_birth(const struct verb *v, json_t *metadata)
 
     for (size_t i = 0; i < ARRAY_LEN(servers); i++)
         (void)json_object_del(metadata, servers[i]); /* the client does not say these */
-    if (v->manager)
+    if (v->manager && !v->is_apply)
         (void)json_object_del(metadata, "managedFields");
     random_uuid(uid);
     if (json_object_set_new(metadata, "uid", json_string(uid)) < 0 ||
@@ -356,6 +356,8 @@ static int carry_member(json_t *object, const json_t *old, const char *key)
 /* managedFields: kept, unless the client empties them on purpose ([] or [{}]) to begin anew. */
 static int carry_managers(const struct verb *v, json_t *metadata, const json_t *old_metadata)
 {
+    if (v->is_apply)
+        return 0;
     const json_t *given = json_object_get(metadata, "managedFields");
     bool resets =
         v->manager && given &&
@@ -374,6 +376,13 @@ static json_t *with_status_only(const json_t *old, const json_t *new_object)
 {
     json_t *result = json_deep_copy(old);
     json_t *status = json_object_get(new_object, "status");
+    json_t *managers = json_at(new_object, "metadata.managedFields");
+
+    if (result && managers &&
+        json_object_set(json_object_get(result, "metadata"), "managedFields", managers) < 0) {
+        json_decref(result);
+        return NULL;
+    }
 
     if (result && status && json_object_set(result, "status", status) < 0) {
         json_decref(result);
