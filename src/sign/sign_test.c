@@ -131,6 +131,33 @@ static void plain_pkcs8_of_openssl_is_read(void **state)
     assert_non_null(read);
 }
 
+/* Both made by cosign 2.5.0, `cosign generate-key-pair`, with the password "pw". */
+static void key_pair_of_cosign_is_read(void **state)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(sign_key) struct sign_key *read = NULL;
+    CLEANUP(buf) struct buf pem = BUF_INIT(1000);
+    const char *private_pem = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
+                              "eyJrZGYiOnsibmFtZSI6InNjcnlwdCIsInBhcmFtcyI6eyJOIjo2NTUzNiwiciI6\n"
+                              "OCwicCI6MX0sInNhbHQiOiJlZkxpT2J1aU9lR2swdUtIcEY0UytxN2trbFhPbTEr\n"
+                              "ZzBUbVVxeFRTaUYwPSJ9LCJjaXBoZXIiOnsibmFtZSI6Im5hY2wvc2VjcmV0Ym94\n"
+                              "Iiwibm9uY2UiOiIyN1NOUURkUDQyRWE3TUdEbXlORkpmaWNCM1lTK3NyVSJ9LCJj\n"
+                              "aXBoZXJ0ZXh0IjoiNXBqRXo3YmpXWisrVGRSTDh0T0RqT2hTS0dLeDJaOTdBdWdU\n"
+                              "czI3dzdMMHBwbjM0aGxtRFNWM0N2UE1neVlLMkhWNjdzdGFCNHpPNGxBTkF5MFpE\n"
+                              "aXhkbFFtZGRha0hFZG1NSG9TbERyaWdNUndtZDJqQjg0K1c1R0xlWGk0dmhtK2pT\n"
+                              "YTJzYzdzT2Q0ZnNyc1FmT3hhK29wUzZEampsS093V05wN25KWjVyU05HSGpuemZ1\n"
+                              "Z2JpOW12amR3em9DaDhUdzhyckdiblRnWGc9PSJ9\n"
+                              "-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n";
+    const char *public_pem = "-----BEGIN PUBLIC KEY-----\n"
+                             "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEOhAhSDIlED7rWkfU5ZB1DAniOTEk\n"
+                             "OLVuSt5mWOCoYIvV4gI9XvwNfHXczEZNjoiQrFUS1kowoBAJnd4uXXd1Gw==\n"
+                             "-----END PUBLIC KEY-----\n";
+
+    OK(sign_key_parse("cosign.key", str_of(private_pem), STR("pw"), &read, &err));
+    OK(sign_key_public_pem(read, &pem, &err));
+    assert_string_equal(buf_text(&pem), public_pem);
+}
+
 static void another_kind_of_key_is_unsupported(void **state)
 {
     struct fixture *f = *state;
@@ -428,6 +455,7 @@ int main(void)
         TEST(wrong_password_is_untrusted),
         TEST(key_is_never_overwritten),
         TEST(plain_pkcs8_of_openssl_is_read),
+        TEST(key_pair_of_cosign_is_read),
         TEST(another_kind_of_key_is_unsupported),
         TEST(envelope_verifies_and_gives_its_payload),
         TEST(envelope_with_one_changed_byte_is_untrusted),
