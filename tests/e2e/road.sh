@@ -40,7 +40,7 @@ released "first commit"
 
 # --- the app works, bound to the database of its cluster
 for cluster in staging production; do
-	check "$cluster stores an entry" road_curl $cluster guestbook /api/entries -H 'content-type: application/json' -d "{\"name\":\"e2e\",\"message\":\"of $cluster\"}"
+	check "$cluster stores an entry" road_curl $cluster guestbook /entries -H 'content-type: application/json' -d "{\"author\":\"e2e\",\"message\":\"of $cluster\"}"
 	check "$cluster shows it" sh -c "$(declare -f road_curl road_service road_api); . /dev/null; road_curl $cluster guestbook / | grep -qF 'of $cluster'" 2> /dev/null
 	check "the database of $cluster holds it" test "$(postgres_sql guestbook_$cluster "select message from entries")" = "of $cluster"
 done
