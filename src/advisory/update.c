@@ -27,9 +27,8 @@ static void update_done(struct update *u)
 
     http_client_free(u->client);
     json_decref(u->tags);
-    if (u->folder)
-        (void)fs_remove_tree(AT_FDCWD, u->folder,
-                             &ignored); /* scratch: the next start has its own */
+    if (u->folder && fs_remove_tree(AT_FDCWD, u->folder, &ignored) < 0)
+        error_clear(&ignored); /* scratch: the next update has a folder of its own */
     free(u->folder);
     import_done(&u->import);
 }

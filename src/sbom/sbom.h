@@ -79,6 +79,14 @@ NODISCARD int inventory_of_folder(const char *path, const struct inventory_optio
  * and the owner is guessed from the package's type. INVALID if it is no such document. */
 NODISCARD int inventory_of_cyclonedx(const json_t *bom, struct inventory **ret, struct error *err);
 
+/* Of whatever a person names: a folder of source; an OCI layout, as PATH, PATH:TAG,
+ * PATH:REPOSITORY:TAG or PATH@sha256:HEX (without a tag it must hold one image); a CycloneDX file;
+ * else REPOSITORY:TAG or REPOSITORY@sha256:HEX in the layout `registry` (NULL: none). NOT_FOUND
+ * says what was looked for. */
+NODISCARD int inventory_of_target(const char *target, const char *registry,
+                                  const struct inventory_options *options, struct inventory **ret,
+                                  struct error *err);
+
 void inventory_free(struct inventory *inventory);
 DEFINE_CLEANUP(inventory, struct inventory *, inventory_free)
 
