@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { FIRST_SLOTS = 64, SUGGEST_LEN_MAX = 64 };
+enum { FIRST_SLOTS = 8, SUGGEST_LEN_MAX = 64 };
 
 struct slot {
     const json_t *container; /* borrowed: the doc's; NULL: free */

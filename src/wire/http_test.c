@@ -415,6 +415,28 @@ static void stream_hears_that_its_client_went_away(void **state)
     }
 }
 
+/* With a stream and a kept connection open and nothing to do, the loop sleeps. */
+static void idle_server_and_client_do_not_spin(void **state)
+{
+    for (int tls = 0; tls < 2; tls++) {
+        CLEANUP(world) struct world *w = world_new(tls);
+        CLEANUP(answer) struct answer watch = {0}, other = {0};
+        struct error err = ERROR_INIT;
+        start_call(w, &watch, "/later", (struct http_call){.timeout_ms = -1});
+        call(w, &other, "/json", (struct http_call){0});
+        int64_t until_ms = clock_monotonic_ms() + 300;
+        int turns = 0;
+        while (clock_monotonic_ms() < until_ms) {
+            fail_if(loop_turn(w->loop, (int)(until_ms - clock_monotonic_ms()), &err), &err);
+            turns++;
+        }
+        assert_true(turns < 30);
+        http_respond_json(w->waiting, 200, "{}");
+        turn_until(w, &watch.ended);
+        assert_int_equal(watch.status, 200);
+    }
+}
+
 /* A client that does not read: its socket fills, then `pending`, then it is cut off. */
 static void slow_reader_is_cut_off(void **state)
 {
@@ -617,6 +639,7 @@ int main(void)
         cmocka_unit_test(thousand_events_arrive_one_by_one),
         cmocka_unit_test(thousand_events_arrive_one_by_one_over_tls),
         cmocka_unit_test(stream_hears_that_its_client_went_away),
+        cmocka_unit_test(idle_server_and_client_do_not_spin),
         cmocka_unit_test(slow_reader_is_cut_off),
         cmocka_unit_test(client_certificate_tells_who_asks),
         cmocka_unit_test(server_of_another_ca_is_untrusted),

@@ -431,15 +431,18 @@ static int read_node(struct loader *l, const yaml_event_t *event, struct node *r
     return 0;
 }
 
+/* The list grows by doubling: a stream may hold a hundred thousand documents. */
 static int add_doc(struct docs *docs, struct doc *take_doc, struct error *err)
 {
-    struct doc **grown = reallocarray(docs->items, docs->count + 1, sizeof(struct doc *));
-
-    if (!grown) {
-        doc_free(take_doc);
-        return error_no_memory(err);
+    if ((docs->count & (docs->count - 1)) == 0) { /* full at 0, 1, 2, 4, 8, … */
+        size_t capacity = docs->count ? docs->count * 2 : 1;
+        struct doc **grown = reallocarray(docs->items, capacity, sizeof(struct doc *));
+        if (!grown) {
+            doc_free(take_doc);
+            return error_no_memory(err);
+        }
+        docs->items = grown;
     }
-    docs->items = grown;
     docs->items[docs->count++] = take_doc;
     return 0;
 }
