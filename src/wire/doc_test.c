@@ -301,8 +301,7 @@ static void yaml_that_is_written_reads_back_the_same(void **state)
         "10.0.0.1",
         "a\n b\n  c\n",
         "x\n\n\ny\n",
-        "long long long long "
-        "long long long long long long long long long long long long long long long long long",
+        "a long line of many words that some writers would fold at eighty columns, as is their habit, but not",
     };
     struct error err = ERROR_INIT;
 

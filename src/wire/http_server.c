@@ -271,7 +271,7 @@ static size_t keep_escapes(void *ctx, struct MHD_Connection *connection, char *t
     return strlen(text);
 }
 
-static void on_log(void *ctx, const char *format, va_list args)
+static void PRINTF_LIKE(2, 0) on_log(void *ctx, const char *format, va_list args)
 {
     char text[256];
 
