@@ -161,6 +161,11 @@ static int dress_deployment(json_t *object, const struct dress_input *input, str
         if (move_image(container, input->registry, err) < 0)
             return -1;
     }
+    json_array_foreach(json_object_get(pod, "initContainers"), i, container)
+    {
+        if (move_image(container, input->registry, err) < 0)
+            return -1;
+    }
     return 0;
 }
 
