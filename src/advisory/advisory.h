@@ -2,7 +2,7 @@
  * out.
  *
  *   version.h   order of versions by ecosystem      cvss.h     scores and severity words
- *   record.h    one OSV record, parsed and checked  build.h    records → database file
+ *   record.h    one OSV record, parsed and checked  draft.h    records → database file
  *   import.c    zip, folder, file; update from a URL
  *   db.c        the mapped file                     match.c    package and version → advisories
  *

@@ -21,7 +21,7 @@ void advisory_report_done(struct advisory_report *report)
 
 void import_done(struct import *import)
 {
-    build_done(&import->build);
+    draft_done(&import->draft);
     advisory_report_done(&import->report);
     io_close(&import->lock_fd);
 }
@@ -62,7 +62,7 @@ static int take_record(struct import *import, const char *name, const char *shor
     enum record_change change;
 
     report->read++;
-    if (record_add(&import->build, short_name, json, &change, err) < 0)
+    if (record_add(&import->draft, short_name, json, &change, err) < 0)
         return survive(import, name, err);
     report->added += change == RECORD_ADDED;
     report->changed += change == RECORD_CHANGED;
@@ -239,13 +239,13 @@ int import_begin(struct import *import, struct error *err)
         error_clear(err);
         return 0;
     }
-    return build_load(&import->build, db, err);
+    return draft_load(&import->draft, db, err);
 }
 
 int import_end(struct import *import, int64_t now_s, struct advisory_report *ret_report,
                struct error *err)
 {
-    if (build_write(&import->build, import->db_path, now_s, err) < 0)
+    if (draft_write(&import->draft, import->db_path, now_s, err) < 0)
         return -1;
     *ret_report = import->report;
     import->report = (struct advisory_report)ADVISORY_REPORT_INIT;

@@ -4,14 +4,14 @@
 #include "advisory/record.h"
 
 struct import {
-    struct build build;
+    struct draft draft;
     struct advisory_report report;
     const char *db_path; /* borrowed */
     int lock_fd;
 };
 #define IMPORT_INIT(path)                                                                          \
     {                                                                                              \
-        .build = BUILD_INIT, .db_path = (path), .lock_fd = -1                                      \
+        .draft = DRAFT_INIT, .db_path = (path), .lock_fd = -1                                      \
     }
 void import_done(struct import *import);
 DEFINE_CLEANUP_VALUE(import, struct import, import_done)

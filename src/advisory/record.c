@@ -82,7 +82,7 @@ static void take_severity(struct best *best, const json_t *owner)
 }
 
 /* {"introduced": "1.0"}; older records put two into one object. False: no event at all. */
-static bool add_events(struct build *b, const json_t *event, size_t *count, struct buf *out)
+static bool add_events(struct draft *b, const json_t *event, size_t *count, struct buf *out)
 {
     static const char *const keys[EVENT_KINDS] = {
         [EVENT_INTRODUCED] = "introduced",
@@ -99,13 +99,13 @@ static bool add_events(struct build *b, const json_t *event, size_t *count, stru
         has_any = true;
         ++*count;
         buf_add_char(out, (char)kind);
-        body_add_number(out, build_text(b, version));
+        body_add_number(out, draft_text(b, version));
     }
     return has_any;
 }
 
 /* Ranges of commits need the repository's history, so only `versions` speaks for those. */
-static size_t add_ranges(struct build *b, const json_t *affected, struct buf *out)
+static size_t add_ranges(struct draft *b, const json_t *affected, struct buf *out)
 {
     CLEANUP(buf) struct buf events = BUF_INIT(RECORD_BYTES_MAX);
     size_t count = 0;
@@ -135,7 +135,7 @@ static size_t add_ranges(struct build *b, const json_t *affected, struct buf *ou
     return count;
 }
 
-static void add_versions(struct build *b, const json_t *affected)
+static void add_versions(struct draft *b, const json_t *affected)
 {
     const json_t *versions = json_object_get(affected, "versions");
     size_t count = 0;
@@ -148,12 +148,12 @@ static void add_versions(struct build *b, const json_t *affected)
     json_array_foreach(versions, i, item)
     {
         if (text_of(item).len > 0 && text_of(item).len <= VERSION_BYTES_MAX)
-            body_add_number(&b->bodies, build_text(b, text_of(item)));
+            body_add_number(&b->bodies, draft_text(b, text_of(item)));
     }
 }
 
 /* False: the entry names no package. */
-static bool add_affected(struct build *b, const json_t *affected)
+static bool add_affected(struct draft *b, const json_t *affected)
 {
     CLEANUP(buf) struct buf ranges = BUF_INIT(RECORD_BYTES_MAX);
     CLEANUP(buf) struct buf key = BUF_INIT(4096);
@@ -172,11 +172,11 @@ static bool add_affected(struct build *b, const json_t *affected)
     if (key.failed || name_key.failed)
         return false;
     take_severity(&best, affected);
-    build_begin_affected(b, buf_str(&key), buf_str(&name_key));
+    draft_begin_affected(b, buf_str(&key), buf_str(&name_key));
     head = (struct body_head){.severity = best.severity,
                               .score_tenths = best.score_tenths,
-                              .vector = build_text(b, str_of(best.vector)),
-                              .urgency = build_text(b, urgency)};
+                              .vector = draft_text(b, str_of(best.vector)),
+                              .urgency = draft_text(b, urgency)};
     count = add_ranges(b, affected, &ranges);
     body_add_head(&b->bodies, &head);
     body_add_number(&b->bodies, count);
@@ -184,7 +184,7 @@ static bool add_affected(struct build *b, const json_t *affected)
     if (ranges.failed)
         b->failed = ranges.failed;
     add_versions(b, affected);
-    build_end_affected(b);
+    draft_end_affected(b);
     return true;
 }
 
@@ -198,7 +198,7 @@ static bool is_single_upstream(struct str id, const json_t *upstream)
            id.len > cve.len && str_ends(id, cve) && id.ptr[id.len - cve.len - 1] == '-';
 }
 
-static void add_lists(struct build *b, struct str id, const json_t *root)
+static void add_lists(struct draft *b, struct str id, const json_t *root)
 {
     const json_t *upstream = json_object_get(root, "upstream");
     bool is_single = is_single_upstream(id, upstream);
@@ -208,14 +208,14 @@ static void add_lists(struct build *b, struct str id, const json_t *root)
     json_array_foreach(json_object_get(root, "aliases"), i, item)
     {
         if (text_of(item).len && i < RECORD_LIST_MAX)
-            build_add_alias(b, build_text(b, text_of(item)));
+            draft_add_alias(b, draft_text(b, text_of(item)));
     }
     if (is_single)
-        build_add_alias(b, build_text(b, text_of(json_array_get(upstream, 0))));
+        draft_add_alias(b, draft_text(b, text_of(json_array_get(upstream, 0))));
     json_array_foreach(upstream, i, item)
     {
         if (!is_single && text_of(item).len && i < RECORD_LIST_MAX)
-            build_add_upstream(b, build_text(b, text_of(item)));
+            draft_add_upstream(b, draft_text(b, text_of(item)));
     }
 }
 
@@ -237,8 +237,8 @@ static int check(const char *name, const json_t *root, struct str *ret_id, int64
 }
 
 /* Whether it says the same as the one before: the parts that would be written, byte for byte. */
-static bool is_same(const struct build *b, const struct build_record *x,
-                    const struct build_record *y)
+static bool is_same(const struct draft *b, const struct draft_record *x,
+                    const struct draft_record *y)
 {
     if (memcmp(&x->r, &y->r, sizeof x->r) != 0 || x->alias_count != y->alias_count ||
         x->upstream_count != y->upstream_count || x->affected_count != y->affected_count ||
@@ -247,10 +247,10 @@ static bool is_same(const struct build *b, const struct build_record *x,
                 (x->alias_count + x->upstream_count) * sizeof *b->lists) != 0))
         return false;
     for (uint32_t i = 0; i < x->affected_count; i++) {
-        const struct build_affected *p = &b->affected[x->first_affected + i];
+        const struct draft_affected *p = &b->affected[x->first_affected + i];
         bool found = false;
         for (uint32_t k = 0; k < y->affected_count && !found; k++) {
-            const struct build_affected *q = &b->affected[y->first_affected + k];
+            const struct draft_affected *q = &b->affected[y->first_affected + k];
             found = p->ecosystem == q->ecosystem && p->name == q->name && p->bytes == q->bytes &&
                     memcmp(b->bodies.ptr + p->offset, b->bodies.ptr + q->offset, p->bytes) == 0;
         }
@@ -271,10 +271,10 @@ static struct str short_text(struct str s) /* cut between characters */
     return str_first(s, len);
 }
 
-static int add_checked(struct build *b, const char *name, const json_t *root, struct str id,
+static int add_checked(struct draft *b, const char *name, const json_t *root, struct str id,
                        int64_t modified, enum record_change *ret_change, struct error *err)
 {
-    struct build_record *before = build_find(b, id);
+    struct draft_record *before = draft_find(b, id);
     size_t before_index = before ? (size_t)(before - b->records) : 0;
     struct best best = {.score_tenths = -1, .vector = ""};
     struct db_record r = {.modified_s = modified};
@@ -284,16 +284,16 @@ static int add_checked(struct build *b, const char *name, const json_t *root, st
     if (before && modified < before->r.modified_s)
         return *ret_change = RECORD_OLDER, 0;
     take_severity(&best, root);
-    r.id = build_text(b, id);
-    r.summary = build_text(b, short_text(text_at(root, "summary")));
-    r.vector = build_text(b, str_of(best.vector));
+    r.id = draft_text(b, id);
+    r.summary = draft_text(b, short_text(text_at(root, "summary")));
+    r.vector = draft_text(b, str_of(best.vector));
     r.score_tenths = (int16_t)best.score_tenths;
     r.severity = best.severity;
     if (!clock_parse_rfc3339(text_at(root, "published"), &r.published_s))
         r.published_s = 0;
     if (json_is_string(json_object_get(root, "withdrawn")))
         r.flags |= DB_WITHDRAWN;
-    build_begin(b, &r);
+    draft_begin(b, &r);
     add_lists(b, id, root);
     json_array_foreach(json_object_get(root, "affected"), i, item)
     {
@@ -301,24 +301,24 @@ static int add_checked(struct build *b, const char *name, const json_t *root, st
             const json_t *package = json_object_get(item, "package");
             if (!package && json_object_get(item, "ranges"))
                 continue; /* a repository without a package: legal, and nothing to match */
-            build_drop_last(b);
+            draft_drop_last(b);
             return error_set(err, ERR_INVALID, "%s: affected[%zu] names no package and ecosystem",
                              name, i);
         }
     }
-    if (build_ok(b, err) < 0)
+    if (draft_ok(b, err) < 0)
         return -1;
     *ret_change = before ? RECORD_CHANGED : RECORD_ADDED;
     if (before && is_same(b, &b->records[before_index], &b->records[b->record_count - 1])) {
         *ret_change = RECORD_UNCHANGED;
-        build_drop_last(b);
+        draft_drop_last(b);
         return 0;
     }
-    build_end(b);
-    return build_ok(b, err);
+    draft_end(b);
+    return draft_ok(b, err);
 }
 
-int record_add(struct build *b, const char *name, struct str json, enum record_change *ret_change,
+int record_add(struct draft *b, const char *name, struct str json, enum record_change *ret_change,
                struct error *err)
 {
     CLEANUP(json) json_t *root = NULL;

@@ -4,7 +4,7 @@
  * that is not as the schema has it (a range with a broken event, a severity that is no vector) is
  * left out, as long as the record says which package it is about; else the record is malformed. */
 #pragma once
-#include "advisory/build.h"
+#include "advisory/draft.h"
 
 enum {
     RECORD_BYTES_MAX = 32 << 20, /* bytes: the largest real one has 6 MiB */
@@ -15,5 +15,5 @@ enum record_change { RECORD_ADDED, RECORD_CHANGED, RECORD_UNCHANGED, RECORD_OLDE
 
 /* `name`: of the file, for the error. INVALID: malformed, and nothing was added. NO_MEMORY, LIMIT.
  */
-NODISCARD int record_add(struct build *b, const char *name, struct str json,
+NODISCARD int record_add(struct draft *b, const char *name, struct str json,
                          enum record_change *ret_change, struct error *err);

@@ -53,7 +53,7 @@ static int run_import(struct cli *cli, int argc, char **argv)
     };
     CLEANUP(strv) struct strv words = STRV_INIT;
     CLEANUP(advisory_report) struct advisory_report report = ADVISORY_REPORT_INIT;
-    CLEANUP(text) char *usual = fs_join(cli->home, "db/advisories.db");
+    CLEANUP(text) char *usual = NULL;
     int64_t start_ms = clock_monotonic_ms();
     bool done;
 
@@ -63,6 +63,7 @@ static int run_import(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     if (words.count != 1)
         return cli_usage(&cli_db_import, "one folder, archive or record, please");
+    usual = fs_join(cli->home, "db/advisories.db");
     if (!usual && error_no_memory(&err) < 0)
         return cli_fail(cli, &err, NULL);
     if (advisory_import(db ? db : usual, words.items[0], clock_now_s(), &report, &err) < 0)
@@ -105,7 +106,7 @@ static int run_update(struct cli *cli, int argc, char **argv)
     };
     CLEANUP(strv) struct strv words = STRV_INIT;
     CLEANUP(advisory_report) struct advisory_report report = ADVISORY_REPORT_INIT;
-    CLEANUP(text) char *usual = fs_join(cli->home, "db/advisories.db");
+    CLEANUP(text) char *usual = NULL;
     int64_t start_ms = clock_monotonic_ms();
     bool done;
 
@@ -115,6 +116,7 @@ static int run_update(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     if (words.count != 0)
         return cli_usage(&cli_db_update, "no arguments, please");
+    usual = fs_join(cli->home, "db/advisories.db");
     if (!usual && error_no_memory(&err) < 0)
         return cli_fail(cli, &err, NULL);
     if (ecosystems.count)
@@ -177,7 +179,7 @@ static int run_status(struct cli *cli, int argc, char **argv)
          .text = &path},
         {.name = NULL},
     };
-    CLEANUP(text) char *usual = fs_join(cli->home, "db/advisories.db");
+    CLEANUP(text) char *usual = NULL;
     CLEANUP(advisory_db) struct advisory_db *db = NULL;
     CLEANUP(strv) struct strv words = STRV_INIT;
     bool done;
@@ -188,6 +190,7 @@ static int run_status(struct cli *cli, int argc, char **argv)
         return CLI_DONE;
     if (words.count != 0)
         return cli_usage(&cli_db_status, "no arguments, please");
+    usual = fs_join(cli->home, "db/advisories.db");
     if (!usual && error_no_memory(&err) < 0)
         return cli_fail(cli, &err, NULL);
     if (advisory_db_open(path ? path : usual, &db, &err) < 0 || advisory_db_verify(db, &err) < 0)

@@ -9,7 +9,7 @@ enum { BOM_DEPTH_MAX = 16 };
 
 struct reading {
     struct inventory *inv;
-    struct build build;
+    struct assembly assembly;
     const struct inventory_options *options;
 };
 
@@ -105,8 +105,8 @@ static int take_needs(struct reading *r, const json_t *component, uint32_t node,
         if (!key || strcmp(key, "dev.monban:required-by") != 0 || !range.ptr)
             continue;
         by = str_cut(&range, ' ');
-        if (build_add_edge(&r->build, node, texts_add(&r->inv->texts, by),
-                           texts_add(&r->inv->texts, range), err) < 0)
+        if (assembly_add_edge(&r->assembly, node, texts_add(&r->inv->texts, by),
+                              texts_add(&r->inv->texts, range), err) < 0)
             return -1;
     }
     return 0;
@@ -118,7 +118,7 @@ static int add_nodes(struct reading *r, const json_t *component, struct node *no
 {
     const json_t *occurrences =
         json_object_get(json_object_get(component, "evidence"), "occurrences");
-    uint32_t first = (uint32_t)r->build.node_count;
+    uint32_t first = (uint32_t)r->assembly.node_count;
     size_t count = 0;
     json_t *item;
     size_t i;
@@ -129,12 +129,12 @@ static int add_nodes(struct reading *r, const json_t *component, struct node *no
         if (!location)
             continue;
         node->path = keep(r, location);
-        if (build_add_node(&r->build, node, err) < 0)
+        if (assembly_add_node(&r->assembly, node, err) < 0)
             return -1;
         count++;
     }
     node->path = "";
-    if (count == 0 && build_add_node(&r->build, node, err) < 0)
+    if (count == 0 && assembly_add_node(&r->assembly, node, err) < 0)
         return -1;
     return take_needs(r, component, first, err);
 }
@@ -249,7 +249,7 @@ int inventory_of_cyclonedx(const json_t *bom, struct inventory **ret, struct err
 {
     static const struct inventory_options none = {0};
     CLEANUP(inventory) struct inventory *inv = inventory_new();
-    struct reading r = {.inv = inv, .build = BUILD_INIT(inv), .options = &none};
+    struct reading r = {.inv = inv, .assembly = ASSEMBLY_INIT(inv), .options = &none};
     const char *format = json_str_at(bom, "bomFormat");
     int rc;
 
@@ -261,8 +261,8 @@ int inventory_of_cyclonedx(const json_t *bom, struct inventory **ret, struct err
     if (rc == 0)
         rc = take_components(&r, json_object_get(bom, "components"), 0, err);
     if (rc == 0)
-        rc = build_finish(&r.build, err);
-    build_done(&r.build);
+        rc = assembly_finish(&r.assembly, err);
+    assembly_done(&r.assembly);
     if (rc < 0)
         return error_wrap(err, "reading CycloneDX");
     *ret = TAKE(inv);

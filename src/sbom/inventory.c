@@ -82,11 +82,11 @@ int inventory_add_fault(struct inventory *inv, const char *path, const char *tex
     return texts_ok(&inv->texts, err);
 }
 
-void build_done(struct build *build)
+void assembly_done(struct assembly *assembly)
 {
-    free(build->nodes);
-    free(build->edges);
-    *build = (struct build){0};
+    free(assembly->nodes);
+    free(assembly->edges);
+    *assembly = (struct assembly){0};
 }
 
 /* Room for one more item of `size` bytes in a growing array. */
@@ -102,7 +102,7 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t size)
     return items;
 }
 
-int build_add_node(struct build *b, const struct node *node, struct error *err)
+int assembly_add_node(struct assembly *b, const struct node *node, struct error *err)
 {
     struct node *nodes;
 
@@ -116,8 +116,8 @@ int build_add_node(struct build *b, const struct node *node, struct error *err)
     return texts_ok(&b->inventory->texts, err);
 }
 
-int build_add_edge(struct build *b, uint32_t to, const char *by, const char *range,
-                   struct error *err)
+int assembly_add_edge(struct assembly *b, uint32_t to, const char *by, const char *range,
+                      struct error *err)
 {
     struct edge *edges;
 
@@ -160,7 +160,7 @@ static int by_target(const void *a, const void *b)
 }
 
 /* The package of the nodes order[0…count): their paths, each once. */
-static void merge_nodes(struct build *b, const uint32_t *order, size_t count, struct package *p)
+static void merge_nodes(struct assembly *b, const uint32_t *order, size_t count, struct package *p)
 {
     size_t path_count = count < PACKAGE_PATHS_MAX ? count : PACKAGE_PATHS_MAX;
     const char **paths = texts_room(&b->inventory->texts, path_count + 1, sizeof *paths);
@@ -178,7 +178,7 @@ static void merge_nodes(struct build *b, const uint32_t *order, size_t count, st
 }
 
 /* Edges sorted by package → needs of each, each once. */
-static void attach_needs(struct build *b)
+static void attach_needs(struct assembly *b)
 {
     struct inventory *inv = b->inventory;
 
@@ -202,7 +202,7 @@ static void attach_needs(struct build *b)
     }
 }
 
-int build_finish(struct build *b, struct error *err)
+int assembly_finish(struct assembly *b, struct error *err)
 {
     struct inventory *inv = b->inventory;
     uint32_t *order = malloc((b->node_count + 1) * sizeof *order);

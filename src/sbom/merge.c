@@ -17,7 +17,7 @@ struct merge {
     const struct layer_facts *facts;
     size_t layer_count;
     const struct inventory_options *options;
-    struct build build;
+    struct assembly assembly;
     struct seen *seen; /* owned; sorted by path, topmost layer first */
     size_t seen_count;
     struct npm_app *apps; /* owned */
@@ -29,7 +29,7 @@ struct merge {
 
 static void merge_done(struct merge *m)
 {
-    build_done(&m->build);
+    assembly_done(&m->assembly);
     free(m->seen);
     free(m->apps);
 }
@@ -176,7 +176,7 @@ static int add_node(struct merge *m, struct node *node, const struct seen *seen,
         p->layer = PACKAGE_NO_LAYER;
     node->path = texts_add(&m->inv->texts, str_of(seen->item->path));
     inventory_set_owner(m->inv, m->options, node->path, p);
-    return build_add_node(&m->build, node, err);
+    return assembly_add_node(&m->assembly, node, err);
 }
 
 static int add_deb(struct merge *m, const struct seen *seen, size_t index, struct error *err)
@@ -354,9 +354,9 @@ static int add_labelled_runtimes(struct merge *m, struct error *err)
         name = str_dup(str_first(str_of(layer->name), (size_t)at));
         if (!name)
             return error_no_memory(err);
-        for (size_t k = 0; k < m->build.node_count; k++)
-            is_known |= m->build.nodes[k].package.layer == i &&
-                        strcmp(m->build.nodes[k].package.name, name) == 0;
+        for (size_t k = 0; k < m->assembly.node_count; k++)
+            is_known |= m->assembly.nodes[k].package.layer == i &&
+                        strcmp(m->assembly.nodes[k].package.name, name) == 0;
         if (!is_known && layer->name[at + 1] &&
             add_runtime(m, &seen, name, layer->name + at + 1, err) < 0)
             return -1;
@@ -372,7 +372,7 @@ int merge_facts(struct inventory *inv, const struct layer_facts *facts, size_t c
                       .facts = facts,
                       .layer_count = count,
                       .options = options,
-                      .build = BUILD_INIT(inv),
+                      .assembly = ASSEMBLY_INIT(inv),
                       .is_folder = inv->layer_count == 0};
 
     if (collect_seen(&m, err) < 0)
@@ -387,7 +387,7 @@ int merge_facts(struct inventory *inv, const struct layer_facts *facts, size_t c
             return -1;
     }
     if (add_labelled_runtimes(&m, err) < 0 ||
-        npm_tree_resolve(&m.build, m.apps, m.app_count, err) < 0)
+        npm_tree_resolve(&m.assembly, m.apps, m.app_count, err) < 0)
         return -1;
-    return build_finish(&m.build, err);
+    return assembly_finish(&m.assembly, err);
 }

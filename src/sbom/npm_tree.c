@@ -22,7 +22,7 @@ static int by_location(const void *a, const void *b)
     return strcmp(((const struct ref *)a)->location, ((const struct ref *)b)->location);
 }
 
-static int tree_init(struct tree *tree, const struct build *b, struct error *err)
+static int tree_init(struct tree *tree, const struct assembly *b, struct error *err)
 {
     tree->refs = malloc((b->node_count + 1) * sizeof *tree->refs);
     if (!tree->refs)
@@ -84,7 +84,7 @@ static const struct ref *find_at_top(const struct tree *tree, const char *name)
     return NULL;
 }
 
-static int resolve_app(struct build *b, const struct tree *tree, const struct npm_app *app,
+static int resolve_app(struct assembly *b, const struct tree *tree, const struct npm_app *app,
                        struct error *err)
 {
     for (size_t i = 0; i < app->fact->need_count; i++) {
@@ -92,14 +92,14 @@ static int resolve_app(struct build *b, const struct tree *tree, const struct np
         const struct ref *ref = resolve(tree, app->folder, need->name);
         if (!ref)
             ref = find_at_top(tree, need->name);
-        if (ref && build_add_edge(b, ref->node, "",
-                                  texts_add(&b->inventory->texts, str_of(need->range)), err) < 0)
+        if (ref && assembly_add_edge(b, ref->node, "",
+                                     texts_add(&b->inventory->texts, str_of(need->range)), err) < 0)
             return -1;
     }
     return 0;
 }
 
-int npm_tree_resolve(struct build *b, const struct npm_app *apps, size_t app_count,
+int npm_tree_resolve(struct assembly *b, const struct npm_app *apps, size_t app_count,
                      struct error *err)
 {
     CLEANUP(tree) struct tree tree = {0};
@@ -117,7 +117,7 @@ int npm_tree_resolve(struct build *b, const struct npm_app *apps, size_t app_cou
             const struct fact_need *need = &node->fact->needs[k];
             const struct ref *ref = resolve(&tree, str_of(node->location), need->name);
             if (ref &&
-                build_add_edge(b, ref->node, by, texts_add(texts, str_of(need->range)), err) < 0)
+                assembly_add_edge(b, ref->node, by, texts_add(texts, str_of(need->range)), err) < 0)
                 return -1;
         }
     }

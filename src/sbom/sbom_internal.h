@@ -1,6 +1,6 @@
 /* sbom/sbom_internal.h - how an inventory is put together: nodes (one for each place where a
  * package was found) and edges (who asks for it) are collected, then merged into packages by
- * build_finish(). */
+ * assembly_finish(). */
 #pragma once
 #include "sbom/layer.h"
 #include "sbom/sbom.h"
@@ -40,24 +40,25 @@ struct edge {
     uint32_t to; /* node */
     const char *by, *range;
 };
-struct build {
+struct assembly {
     struct inventory *inventory; /* borrowed */
     struct node *nodes;          /* owned */
     size_t node_count, node_capacity;
     struct edge *edges; /* owned */
     size_t edge_count, edge_capacity;
 };
-#define BUILD_INIT(inv)                                                                            \
+#define ASSEMBLY_INIT(inv)                                                                         \
     {                                                                                              \
         .inventory = (inv)                                                                         \
     }
-void build_done(struct build *build);
-DEFINE_CLEANUP_VALUE(build, struct build, build_done)
-NODISCARD int build_add_node(struct build *build, const struct node *node, struct error *err);
-NODISCARD int build_add_edge(struct build *build, uint32_t to, const char *by, const char *range,
-                             struct error *err);
+void assembly_done(struct assembly *assembly);
+DEFINE_CLEANUP_VALUE(assembly, struct assembly, assembly_done)
+NODISCARD int assembly_add_node(struct assembly *assembly, const struct node *node,
+                                struct error *err);
+NODISCARD int assembly_add_edge(struct assembly *assembly, uint32_t to, const char *by,
+                                const char *range, struct error *err);
 /* Nodes of equal purl and layer become one package; sorted by purl, then layer. */
-NODISCARD int build_finish(struct build *build, struct error *err);
+NODISCARD int assembly_finish(struct assembly *assembly, struct error *err);
 
 /* Facts of layers laid over each other (merge.c). `facts` of layer i belong to
  * inventory->layers[i]; without layers (a folder) there is one, and lock files count more than
@@ -70,8 +71,8 @@ struct npm_app {
     const struct fact *fact;
     struct str folder; /* "workspace", "" */
 };
-NODISCARD int npm_tree_resolve(struct build *build, const struct npm_app *apps, size_t app_count,
-                               struct error *err);
+NODISCARD int npm_tree_resolve(struct assembly *assembly, const struct npm_app *apps,
+                               size_t app_count, struct error *err);
 
 /* The OSV ecosystem of an OS: "Debian:12", "Ubuntu:22.04:LTS"; "" where OSV has none. In the pool.
  */

@@ -1,5 +1,5 @@
-/* advisory/build.c - collecting records; build_write.c makes the file. See build.h. */
-#include "advisory/build.h"
+/* advisory/draft.c - collecting records; draft_write.c makes the file. See draft.h. */
+#include "advisory/draft.h"
 
 static uint64_t hash_of(struct str text)
 {
@@ -10,7 +10,7 @@ static uint64_t hash_of(struct str text)
     return hash ^ (hash >> 29);
 }
 
-void build_done(struct build *b)
+void draft_done(struct draft *b)
 {
     buf_done(&b->strings);
     buf_done(&b->bodies);
@@ -19,10 +19,10 @@ void build_done(struct build *b)
     free(b->by_id);
     free(b->affected);
     free(b->lists);
-    *b = (struct build)BUILD_INIT;
+    *b = (struct draft)DRAFT_INIT;
 }
 
-int build_ok(const struct build *b, struct error *err)
+int draft_ok(const struct draft *b, struct error *err)
 {
     if (b->failed == 1)
         return error_no_memory(err);
@@ -31,13 +31,13 @@ int build_ok(const struct build *b, struct error *err)
     return buf_ok(&b->strings, err) < 0 ? -1 : buf_ok(&b->bodies, err);
 }
 
-static struct str text_at(const struct build *b, uint32_t offset)
+static struct str text_at(const struct draft *b, uint32_t offset)
 {
     return str_of(b->strings.ptr + offset);
 }
 
 /* Room in a growing array, or NULL and failed. */
-static void *grow(struct build *b, void *items, size_t count, size_t *capacity, size_t size)
+static void *grow(struct draft *b, void *items, size_t count, size_t *capacity, size_t size)
 {
     size_t wanted = *capacity ? *capacity * 2 : 1024;
     void *grown;
@@ -58,8 +58,8 @@ static void *grow(struct build *b, void *items, size_t count, size_t *capacity, 
 }
 
 /* Open addressing, at most half full; `hash_at` gives the hash of what a slot names. */
-static bool rehash(struct build *b, uint32_t **slots, size_t *slot_count,
-                   uint64_t (*hash_at)(const struct build *b, uint32_t value))
+static bool rehash(struct draft *b, uint32_t **slots, size_t *slot_count,
+                   uint64_t (*hash_at)(const struct draft *b, uint32_t value))
 {
     size_t count = *slot_count ? *slot_count * 2 : 4096;
     uint32_t *grown = calloc(count, sizeof *grown);
@@ -83,17 +83,17 @@ static bool rehash(struct build *b, uint32_t **slots, size_t *slot_count,
     return true;
 }
 
-static uint64_t hash_of_text(const struct build *b, uint32_t offset)
+static uint64_t hash_of_text(const struct draft *b, uint32_t offset)
 {
     return hash_of(text_at(b, offset));
 }
 
-static uint64_t hash_of_record(const struct build *b, uint32_t record)
+static uint64_t hash_of_record(const struct draft *b, uint32_t record)
 {
     return hash_of(text_at(b, b->records[record].r.id));
 }
 
-uint32_t build_text(struct build *b, struct str text)
+uint32_t draft_text(struct draft *b, struct str text)
 {
     uint64_t hash;
     size_t at;
@@ -121,7 +121,7 @@ uint32_t build_text(struct build *b, struct str text)
 }
 
 /* The slot of the id, empty or not. by_id_count is a power of two, or 0. */
-static uint32_t *id_slot(struct build *b, struct str id)
+static uint32_t *id_slot(struct draft *b, struct str id)
 {
     size_t at = hash_of(id) & (b->by_id_count - 1);
 
@@ -130,24 +130,24 @@ static uint32_t *id_slot(struct build *b, struct str id)
     return &b->by_id[at];
 }
 
-struct build_record *build_find(struct build *b, struct str id)
+struct draft_record *draft_find(struct draft *b, struct str id)
 {
     uint32_t *slot = b->by_id_count ? id_slot(b, id) : NULL;
 
     return slot && *slot ? &b->records[*slot - 1] : NULL;
 }
 
-void build_begin(struct build *b, const struct db_record *r)
+void draft_begin(struct draft *b, const struct db_record *r)
 {
-    struct build_record *records =
+    struct draft_record *records =
         grow(b, b->records, b->record_count, &b->record_capacity, sizeof *records);
 
-    if (b->record_count >= BUILD_RECORDS_LIMIT)
+    if (b->record_count >= DRAFT_RECORDS_LIMIT)
         b->failed = 2;
     if (!records || b->failed)
         return;
     b->records = records;
-    records[b->record_count++] = (struct build_record){
+    records[b->record_count++] = (struct draft_record){
         .r = *r,
         .aliases = (uint32_t)b->list_count,
         .upstream = (uint32_t)b->list_count,
@@ -155,7 +155,7 @@ void build_begin(struct build *b, const struct db_record *r)
     };
 }
 
-static bool add_to_list(struct build *b, uint32_t text)
+static bool add_to_list(struct draft *b, uint32_t text)
 {
     uint32_t *lists =
         b->failed ? NULL : grow(b, b->lists, b->list_count, &b->list_capacity, sizeof *lists);
@@ -167,48 +167,48 @@ static bool add_to_list(struct build *b, uint32_t text)
     return true;
 }
 
-void build_add_alias(struct build *b, uint32_t text)
+void draft_add_alias(struct draft *b, uint32_t text)
 {
     if (add_to_list(b, text)) {
-        struct build_record *r = &b->records[b->record_count - 1];
+        struct draft_record *r = &b->records[b->record_count - 1];
         r->alias_count++;
         r->upstream = (uint32_t)b->list_count;
     }
 }
 
-void build_add_upstream(struct build *b, uint32_t text)
+void draft_add_upstream(struct draft *b, uint32_t text)
 {
     if (add_to_list(b, text))
         b->records[b->record_count - 1].upstream_count++;
 }
 
-void build_begin_affected(struct build *b, struct str ecosystem, struct str name)
+void draft_begin_affected(struct draft *b, struct str ecosystem, struct str name)
 {
-    struct build_affected *affected = b->failed ? NULL
+    struct draft_affected *affected = b->failed ? NULL
                                                 : grow(b, b->affected, b->affected_count,
                                                        &b->affected_capacity, sizeof *affected);
 
     if (!affected)
         return;
     b->affected = affected;
-    affected[b->affected_count++] = (struct build_affected){
-        .ecosystem = build_text(b, ecosystem),
-        .name = build_text(b, name),
+    affected[b->affected_count++] = (struct draft_affected){
+        .ecosystem = draft_text(b, ecosystem),
+        .name = draft_text(b, name),
         .record = (uint32_t)b->record_count - 1,
         .offset = (uint32_t)b->bodies.len,
     };
     b->records[b->record_count - 1].affected_count++;
 }
 
-void build_end_affected(struct build *b)
+void draft_end_affected(struct draft *b)
 {
     if (!b->failed) {
-        struct build_affected *a = &b->affected[b->affected_count - 1];
+        struct draft_affected *a = &b->affected[b->affected_count - 1];
         a->bytes = (uint32_t)b->bodies.len - a->offset;
     }
 }
 
-void build_end(struct build *b)
+void draft_end(struct draft *b)
 {
     uint32_t *slot;
 
@@ -224,9 +224,9 @@ void build_end(struct build *b)
     *slot = (uint32_t)b->record_count;
 }
 
-void build_drop_last(struct build *b)
+void draft_drop_last(struct draft *b)
 {
-    struct build_record *r;
+    struct draft_record *r;
 
     if (b->failed || b->record_count == 0)
         return;
@@ -238,7 +238,7 @@ void build_drop_last(struct build *b)
 }
 
 struct loading {
-    struct build *build;
+    struct draft *draft;
     const struct advisory_db *db;
 };
 
@@ -246,10 +246,10 @@ static uint32_t load_text(uint32_t text, void *ctx)
 {
     struct loading *l = ctx;
 
-    return build_text(l->build, str_of(db_text(l->db, text)));
+    return draft_text(l->draft, str_of(db_text(l->db, text)));
 }
 
-/* Postings are by package, the build wants them by record: first counted, then placed. */
+/* Postings are by package, the draft wants them by record: first counted, then placed. */
 struct placed {
     const struct db_package *package;
     struct reader body;
@@ -289,24 +289,24 @@ static int load_record(struct loading *l, uint32_t index, const struct placed *p
     r.summary = load_text(r.summary, l);
     r.vector = load_text(r.vector, l);
     r.list = r.group = 0; /* set anew when writing */
-    build_begin(l->build, &r);
+    draft_begin(l->draft, &r);
     for (size_t i = 0; i < alias_count; i++)
-        build_add_alias(l->build, load_text(aliases[i], l));
+        draft_add_alias(l->draft, load_text(aliases[i], l));
     for (size_t i = 0; i < upstream_count; i++)
-        build_add_upstream(l->build, load_text(upstream[i], l));
+        draft_add_upstream(l->draft, load_text(upstream[i], l));
     for (size_t i = 0; i < count; i++) {
         struct reader body = placed[i].body;
-        build_begin_affected(l->build, str_of(db_text(l->db, placed[i].package->ecosystem)),
+        draft_begin_affected(l->draft, str_of(db_text(l->db, placed[i].package->ecosystem)),
                              str_of(db_text(l->db, placed[i].package->name)));
-        if (!body_translate(&body, load_text, l, &l->build->bodies) && !l->build->bodies.failed)
+        if (!body_translate(&body, load_text, l, &l->draft->bodies) && !l->draft->bodies.failed)
             return -1;
-        build_end_affected(l->build);
+        draft_end_affected(l->draft);
     }
-    build_end(l->build);
+    draft_end(l->draft);
     return 0;
 }
 
-int build_load(struct build *b, const struct advisory_db *db, struct error *err)
+int draft_load(struct draft *b, const struct advisory_db *db, struct error *err)
 {
     struct loading l = {b, db};
     uint32_t *starts = calloc((size_t)db->record_count + 1, sizeof *starts);
@@ -337,7 +337,7 @@ int build_load(struct build *b, const struct advisory_db *db, struct error *err)
         if (load_record(&l, i, placed + first, starts[i] - first) < 0)
             goto damaged;
     }
-    rc = build_ok(b, err);
+    rc = draft_ok(b, err);
     goto out;
 damaged:
     (void)error_set(err, ERR_INVALID,

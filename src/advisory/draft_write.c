@@ -1,20 +1,20 @@
-/* advisory/build_write.c - the canonical file of a build: records by id, packages by hash, texts in
+/* advisory/draft_write.c - the canonical file of a draft: records by id, packages by hash, texts in
  * the order of their first use, so that the same records give the same bytes however they came
  * together. */
 #include <fcntl.h>
 
-#include "advisory/build.h"
+#include "advisory/draft.h"
 #include "base/fs.h"
 
 struct writing {
-    struct build *b;
+    struct draft *b;
     uint32_t *order;    /* owned: live records, by id */
     uint32_t *position; /* owned: record → its place in the file */
     uint32_t count;
     uint32_t *affected; /* owned: affected of live records, sorted */
     uint32_t affected_count;
     uint32_t *groups;        /* owned: union-find over places */
-    uint32_t *keys, *values; /* owned: hash table, text of the build + 1 → text of the file */
+    uint32_t *keys, *values; /* owned: hash table, text of the draft + 1 → text of the file */
     size_t slot_count;
     struct buf sections[DB_SECTIONS];
 };
@@ -32,20 +32,20 @@ static void writing_done(struct writing *w)
 }
 DEFINE_CLEANUP_VALUE(writing, struct writing, writing_done)
 
-static const char *text(const struct build *b, uint32_t offset)
+static const char *text(const struct draft *b, uint32_t offset)
 {
     return b->strings.ptr + offset;
 }
 
 static int by_id(const void *a, const void *c, void *ctx)
 {
-    const struct build *b = ctx;
+    const struct draft *b = ctx;
 
     return strcmp(text(b, b->records[*(const uint32_t *)a].r.id),
                   text(b, b->records[*(const uint32_t *)c].r.id));
 }
 
-static int writing_init(struct writing *w, struct build *b, struct error *err)
+static int writing_init(struct writing *w, struct draft *b, struct error *err)
 {
     size_t slots = 1024;
 
@@ -104,8 +104,8 @@ static uint32_t place_ctx(uint32_t offset, void *ctx)
 static int by_package(const void *a, const void *c, void *ctx)
 {
     const struct writing *w = ctx;
-    const struct build_affected *x = &w->b->affected[*(const uint32_t *)a];
-    const struct build_affected *y = &w->b->affected[*(const uint32_t *)c];
+    const struct draft_affected *x = &w->b->affected[*(const uint32_t *)a];
+    const struct draft_affected *y = &w->b->affected[*(const uint32_t *)c];
     int order = 0;
 
     if (x->ecosystem != y->ecosystem)
@@ -118,12 +118,12 @@ static int by_package(const void *a, const void *c, void *ctx)
     return order ? order : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static bool is_same_package(const struct build_affected *x, const struct build_affected *y)
+static bool is_same_package(const struct draft_affected *x, const struct draft_affected *y)
 {
     return x->ecosystem == y->ecosystem && x->name == y->name;
 }
 
-static int write_posting(struct writing *w, const struct build_affected *a, struct buf *body,
+static int write_posting(struct writing *w, const struct draft_affected *a, struct buf *body,
                          struct error *err)
 {
     struct buf *out = &w->sections[DB_POSTINGS];
@@ -144,16 +144,16 @@ static int write_posting(struct writing *w, const struct build_affected *a, stru
 static int write_packages(struct writing *w, struct error *err)
 {
     CLEANUP(buf) struct buf body = BUF_INIT(DB_BYTES_MAX);
-    const struct build *b = w->b;
+    const struct draft *b = w->b;
 
     for (size_t i = 0; i < b->record_count; i++) {
-        const struct build_record *r = &b->records[i];
+        const struct draft_record *r = &b->records[i];
         for (uint32_t k = 0; !r->is_dead && k < r->affected_count; k++)
             w->affected[w->affected_count++] = r->first_affected + k;
     }
     qsort_r(w->affected, w->affected_count, sizeof *w->affected, by_package, w);
     for (uint32_t i = 0; i < w->affected_count;) {
-        const struct build_affected *first = &b->affected[w->affected[i]];
+        const struct draft_affected *first = &b->affected[w->affected[i]];
         struct db_package p = {
             .hash = package_hash(text(b, first->ecosystem), text(b, first->name)),
             .ecosystem = place(w, first->ecosystem),
@@ -181,7 +181,7 @@ static int by_number(const void *a, const void *c)
 /* Packages are still sorted by ecosystem here. A record counts once in each of its ecosystems. */
 static int write_ecosystems(struct writing *w, struct error *err)
 {
-    const struct build *b = w->b;
+    const struct draft *b = w->b;
 
     for (uint32_t i = 0; i < w->affected_count;) {
         uint32_t ecosystem = b->affected[w->affected[i]].ecosystem;
@@ -244,15 +244,15 @@ static int by_name(const void *a, const void *c, void *ctx)
 }
 
 /* Ids and aliases; records that share one are the same vulnerability (OSV schema, "aliases":
- * symmetric and transitive). Texts are the build's until write_records() has placed them. */
+ * symmetric and transitive). Texts are the draft's until write_records() has placed them. */
 static int collect_names(struct writing *w, struct buf *names, struct error *err)
 {
-    const struct build *b = w->b;
+    const struct draft *b = w->b;
     struct db_name *items;
     size_t count;
 
     for (uint32_t i = 0; i < w->count; i++) {
-        const struct build_record *r = &b->records[w->order[i]];
+        const struct draft_record *r = &b->records[w->order[i]];
         struct db_name name = {r->r.id, i};
         buf_add(names, &name, sizeof name);
         for (uint32_t k = 0; k < r->alias_count; k++) {
@@ -291,7 +291,7 @@ static int64_t write_records(struct writing *w)
     int64_t newest = 0;
 
     for (uint32_t i = 0; i < w->count; i++) {
-        const struct build_record *from = &w->b->records[w->order[i]];
+        const struct draft_record *from = &w->b->records[w->order[i]];
         struct db_record r = from->r;
         r.id = place(w, r.id);
         r.summary = place(w, r.summary);
@@ -341,7 +341,7 @@ static int assemble(struct writing *w, int64_t imported_s, int64_t newest_s, str
     return 0;
 }
 
-int build_write(struct build *b, const char *path, int64_t imported_s, struct error *err)
+int draft_write(struct draft *b, const char *path, int64_t imported_s, struct error *err)
 {
     CLEANUP(writing) struct writing w = {0};
     CLEANUP(buf) struct buf names = BUF_INIT(DB_BYTES_MAX);
@@ -349,8 +349,8 @@ int build_write(struct build *b, const char *path, int64_t imported_s, struct er
     struct buf *packages = &w.sections[DB_PACKAGES];
     int64_t newest;
 
-    (void)build_text(b, STR("")); /* even an empty database has its "" */
-    if (build_ok(b, err) < 0 || writing_init(&w, b, err) < 0)
+    (void)draft_text(b, STR("")); /* even an empty database has its "" */
+    if (draft_ok(b, err) < 0 || writing_init(&w, b, err) < 0)
         return -1;
     (void)place(&w, 0);
     if (write_packages(&w, err) < 0 || write_ecosystems(&w, err) < 0)
