@@ -161,6 +161,28 @@ int release_artifact(const json_t *manifest, const char *artifact_type,
     return 0;
 }
 
+/* The release that a tag or digest names, as its statement says; who signed it is asked on import.
+ */
+int release_peek_at(struct layout *layout, const char *repository, const char *reference,
+                    struct release *ret, struct error *err)
+{
+    CLEANUP(json) json_t *manifest = NULL, *statement = NULL;
+    CLEANUP(buf) struct buf envelope = BUF_INIT(RELEASE_ENVELOPE_MAX);
+    struct descriptor d, layer, subject;
+
+    if (!digest_parse(str_of(reference), &d.digest) &&
+        layout_resolve(layout, repository, reference, &d, err) < 0)
+        return -1;
+    if (layout_read_manifest(layout, &d.digest, &manifest, NULL, NULL, err) < 0 ||
+        release_artifact(manifest, RELEASE_ARTIFACT_TYPE, &layer, &subject, err) < 0 ||
+        layout_read(layout, &layer.digest, &envelope, err) < 0 ||
+        release_peek(buf_str(&envelope), &statement, err) < 0 ||
+        release_from_statement(statement, ret, err) < 0)
+        return -1;
+    ret->digest = d.digest;
+    return 0;
+}
+
 int release_put_statement(struct layout *layout, struct signer *signer, const json_t *statement,
                           const char *artifact_type, const struct descriptor *subject,
                           struct descriptor *ret, struct error *err)

@@ -5,6 +5,7 @@
 #define FLUX_CONFIG_TYPE    "application/vnd.cncf.flux.config.v1+json"
 #define FLUX_CONTENT_TYPE   "application/vnd.cncf.flux.content.v1.tar+gzip"
 #define ENVELOPE_TYPE       "application/vnd.dsse.envelope.v1+json"
+#define REF_NAME            "org.opencontainers.image.ref.name"
 #define SIMPLE_SIGNING_TYPE "application/vnd.dev.cosign.simplesigning.v1+json"
 
 enum {
@@ -21,6 +22,10 @@ NODISCARD int release_from_statement(const json_t *statement, struct release *re
                                      struct error *err);
 /* The statement inside an envelope, without asking who signed it: for listings. */
 NODISCARD int release_peek(struct str envelope, json_t **ret_statement, struct error *err);
+
+/* The same of the release that a tag or digest of the layout names, read as a struct. */
+NODISCARD int release_peek_at(struct layout *layout, const char *repository, const char *reference,
+                              struct release *ret, struct error *err);
 
 /* The one layer of an artifact manifest of this artifactType, and its subject. UNTRUSTED if it is
  * another kind of document. */

@@ -161,7 +161,7 @@ static bool parse_person(struct str line, struct str *ret_name, int64_t *ret_tim
     return str_to_i64(str_word(&rest), ret_time);
 }
 
-static int parse_commit(struct str text, struct source_commit *ret, struct error *err)
+int commit_parse(struct str text, struct source_commit *ret, struct error *err)
 {
     struct lines in = lines_over("commit", text);
     struct str line, name;
@@ -209,7 +209,7 @@ int source_describe(const char *repository, const char *commit, struct source_co
     object_hash_end(hash, about.id);
     if (strcmp(about.id, commit) != 0)
         return error_set(err, ERR_UNTRUSTED, "git gave commit %s for %s", about.id, commit);
-    if (parse_commit(buf_str(&text), &about, err) < 0)
+    if (commit_parse(buf_str(&text), &about, err) < 0)
         return error_wrap(err, "reading commit %s", commit);
     *ret = about;
     return 0;

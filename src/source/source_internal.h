@@ -40,6 +40,8 @@ void tree_listing_done(struct tree_listing *listing);
 DEFINE_CLEANUP_VALUE(tree_listing, struct tree_listing, tree_listing_done)
 NODISCARD int tree_list(const char *repository, const char *commit, struct tree_listing *ret,
                         struct error *err);
+/* The entries of listing->text, of which git's id lengths are `id_len`. */
+NODISCARD int tree_parse(struct tree_listing *listing, size_t id_len, struct error *err);
 /* Computes the ids of all folders again from their entries. UNTRUSTED names the one that differs.
  */
 NODISCARD int tree_verify(const struct tree_listing *listing, const char *root_id,
@@ -54,3 +56,6 @@ void object_hash_add(struct object_hash *hash, const void *bytes, size_t len);
 void object_hash_end(struct object_hash *hash, char out[SOURCE_COMMIT_SIZE]);
 void object_hash_free(struct object_hash *hash);
 DEFINE_CLEANUP(object_hash, struct object_hash *, object_hash_free)
+
+/* Tree, time, author and subject of a commit object's text. */
+NODISCARD int commit_parse(struct str text, struct source_commit *ret, struct error *err);

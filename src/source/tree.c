@@ -124,7 +124,7 @@ static int parse_entry(char *text, size_t id_len, struct tree_entry *ret, struct
     return 0;
 }
 
-static int parse_listing(struct tree_listing *listing, size_t id_len, struct error *err)
+int tree_parse(struct tree_listing *listing, size_t id_len, struct error *err)
 {
     size_t count = 0;
     char *at = listing->text.ptr, *end = at + listing->text.len;
@@ -157,7 +157,7 @@ int tree_list(const char *repository, const char *commit, struct tree_listing *r
     GIT_ARGS(&git, "ls-tree", "-r", "-t", "-z", "--full-tree", commit);
     if (git_run(&git, &listing.text, GIT_TIMEOUT_MS, NULL, err) < 0)
         return error_wrap(err, "listing the tree of %s", commit);
-    if (parse_listing(&listing, strlen(commit), err) < 0)
+    if (tree_parse(&listing, strlen(commit), err) < 0)
         return -1;
     *ret = listing;
     listing = (struct tree_listing){0};
