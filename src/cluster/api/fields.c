@@ -68,6 +68,7 @@ json_t *fields_find_item(const struct schema_type *type, const json_t *list, con
 
 struct compare {
     bool counts_difference; /* else only what the other side lacks */
+    bool marks_maps; /* a map that appears or goes is a field itself; an applied one is not */
 };
 
 static json_t *compare_members(const struct compare *cmp, const struct schema_type *type,
@@ -87,7 +88,7 @@ static json_t *compare_value(const struct compare *cmp, const struct schema_type
         return !before || differs ? json_object() : NULL;
     }
     json_t *set = compare_members(cmp, type, before, after);
-    bool is_container = type->kind == SCHEMA_MAP || has_self;
+    bool is_container = (type->kind == SCHEMA_MAP && cmp->marks_maps) || has_self;
     if (set && !before && is_container && json_object_size(set) > 0)
         (void)json_object_set_new(set, SELF, json_object());
     if (set && json_object_size(set) == 0) {
@@ -175,19 +176,19 @@ static json_t *without_server_fields(json_t *set)
 
 json_t *fields_changed(const struct schema_type *type, const json_t *before, const json_t *after)
 {
-    const struct compare cmp = {.counts_difference = true};
+    const struct compare cmp = {.counts_difference = true, .marks_maps = true};
     return without_server_fields(compare_members(&cmp, type, before, after));
 }
 
 json_t *fields_of(const struct schema_type *type, const json_t *object)
 {
-    const struct compare cmp = {.counts_difference = false};
+    const struct compare cmp = {0};
     return without_server_fields(compare_members(&cmp, type, NULL, object));
 }
 
 json_t *fields_removed(const struct schema_type *type, const json_t *before, const json_t *after)
 {
-    const struct compare cmp = {.counts_difference = false};
+    const struct compare cmp = {.marks_maps = true};
     return without_server_fields(compare_members(&cmp, type, after, before));
 }
 

@@ -1,7 +1,8 @@
-/* cluster/api/serve_for_tests.c - the API server alone, without controllers, for tests with kubectl.
+/* cluster/api/serve_for_tests.c - the API server alone, without controllers, for tests with
+ * kubectl.
  *
- * `serve_for_tests DIR`: listens on a free port of 127.0.0.1, keeps its store in DIR/store.db, writes
- * DIR/kubeconfig (and says so with a line on standard output), and ends on SIGTERM. */
+ * `serve_for_tests DIR`: listens on a free port of 127.0.0.1, keeps its store in DIR/store.db,
+ * writes DIR/kubeconfig (and says so with a line on standard output), and ends on SIGTERM. */
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -40,7 +41,9 @@ static int write_kubeconfig(const char *dir, uint16_t port, const struct tls_pai
 
 static int serve(const char *dir, struct error *err)
 {
-    CLEANUP(tls_pair) struct tls_pair ca = TLS_PAIR_INIT, leaf = TLS_PAIR_INIT, client = TLS_PAIR_INIT;
+    CLEANUP(tls_pair)
+    struct tls_pair ca = TLS_PAIR_INIT,
+                    leaf = TLS_PAIR_INIT, client = TLS_PAIR_INIT;
     CLEANUP(loop) struct loop *loop = NULL;
     CLEANUP(api) struct api *api = NULL;
     CLEANUP(api_server) struct api_server *server = NULL;

@@ -40,10 +40,9 @@ static int patched_tree(const struct verb *v, enum patch_kind kind, const json_t
         if (err.kind != ERR_CONFLICT)
             return status_from_error(status, &err);
         (void)status_set(status, 422, "Invalid",
-                         "the server rejected our request due to an error in"
-                         " our request: %s",
-                         err.text);
-        status_set_details(status, v->res, v->res->kind, v->name);
+                         "the server rejected our request due to an error in our request");
+        status->details = json_pack("{s:[{s:s, s:s}]}", "causes", "reason",
+                                    "UnexpectedServerResponse", "message", err.text);
         return -1;
     }
     if (!json_is_object(body))
