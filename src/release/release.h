@@ -6,8 +6,7 @@
  * changed, tags move forward, and the tag `release` moves last, so that a reader sees the old
  * release or the new one, whole.
  *
- * Read release.c first (the statement), then write.c, verify.c, promotion.c, archive.c (export and
- * import). */
+ * Read release.c first (the statement), then write.c, verify.c, promotion.c, export.c, import.c. */
 #pragma once
 #include "oci/descriptor.h"
 #include "sign/sign.h"

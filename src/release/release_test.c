@@ -21,8 +21,10 @@ struct fixture {
     struct workload *workload;
     struct descriptor image;
     struct digest layer;
+    const char *built_from; /* commit in the provenance */
 };
 
+#define COMMIT   "0123456789abcdef0123456789abcdef01234567"
 #define OK(call) check_ok((call), &err, #call)
 static void check_ok(int result, const struct error *err, const char *what)
 {
@@ -75,6 +77,7 @@ static int set_up(void **state)
     f->signer = new_signer();
     OK(trust_add_pem(f->trust, "gate", str_of(signer_public_pem(f->signer)), &err));
     f->image = make_image(f->layout, "one", &f->layer);
+    f->built_from = COMMIT;
     *state = f;
     return 0;
 }
@@ -100,11 +103,15 @@ static int write_release(struct fixture *f, struct signer *signer, const char *o
     CLEANUP(json)
     json_t *sbom = json_pack("{s:s, s:s}", "bomFormat", "CycloneDX", "specVersion", "1.6");
     CLEANUP(json) json_t *findings = json_pack("{s:[]}", "findings");
-    CLEANUP(json) json_t *provenance = json_pack("{s:{}}", "buildDefinition");
+    CLEANUP(json) json_t *provenance = NULL;
     CLEANUP(json) json_t *verdict = json_pack("{s:s}", "verificationResult", outcome);
+    const struct provenance_input built = {
+        .source_uri = "git+file:///shop.git", .commit = f->built_from, .invocation_id = "test"};
+
+    check_ok(provenance_new(&built, &provenance, err), err, "provenance");
     const struct release_input input = {
         .workload = f->workload,
-        .commit = "0123456789abcdef0123456789abcdef01234567",
+        .commit = COMMIT,
         .image = f->image,
         .yaml = str_of(yaml),
         .sbom = sbom,
@@ -274,6 +281,15 @@ static void release_of_another_workload_is_refused(void **state)
     assert_non_null(strstr(err.text, "rule 'workload'"));
 }
 
+static void provenance_of_another_commit_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    f->built_from = "fedcba9876543210fedcba9876543210fedcba98";
+    (void)write_one(f);
+    assert_int_equal(verify(f, 0, "rule 'provenance'"), ERR_UNTRUSTED);
+}
+
 static void promotion_of_another_kind_of_artifact_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -401,6 +417,7 @@ int main(void)
         TEST(release_by_another_key_is_refused),
         TEST(older_release_under_the_newest_tag_is_refused),
         TEST(release_of_another_workload_is_refused),
+        TEST(provenance_of_another_commit_is_refused),
         TEST(promotion_of_another_kind_of_artifact_is_refused),
         TEST(exported_file_is_imported_and_verifies),
         TEST(import_never_sets_the_newest_tag_back),

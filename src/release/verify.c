@@ -220,9 +220,31 @@ static int read_attestations(const struct reading *r, struct error *err)
     return 0;
 }
 
+/* The provenance is of the commit that the statement names (SLSA provenance v1,
+ * resolvedDependencies). */
+static int check_provenance(const struct reading *r, struct error *err)
+{
+    const json_t *provenance = r->content->provenance;
+    size_t i;
+    json_t *item;
+
+    if (!provenance)
+        return 0;
+    json_array_foreach(json_at(provenance, "buildDefinition.resolvedDependencies"), i, item)
+    {
+        const char *commit = json_str_at(item, "digest.gitCommit");
+        if (commit && strcmp(commit, r->content->release.commit) == 0)
+            return 0;
+    }
+    return error_set(err, ERR_UNTRUSTED,
+                     "rule 'provenance': it does not name the commit %s of the statement",
+                     r->content->release.commit);
+}
+
 static int read_rest(const struct reading *r, struct error *err)
 {
-    if (read_attestations(r, err) < 0 || read_yaml(r, err) < 0 || read_image(r, err) < 0)
+    if (read_attestations(r, err) < 0 || check_provenance(r, err) < 0 || read_yaml(r, err) < 0 ||
+        read_image(r, err) < 0)
         return error_wrap(err, "release %llu of '%s'",
                           (unsigned long long)r->content->release.sequence, r->rules->workload);
     return 0;

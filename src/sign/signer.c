@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -140,6 +141,32 @@ static int give_up_files(struct error *err)
     return 0;
 }
 
+/* Answering takes these system calls; all others fail. Whoever takes over this process, by whatever
+ * mistake of ours, can sign and nothing else. */
+static int forbid_the_rest(struct error *err)
+{
+    static const int allowed[] = {
+        SCMP_SYS(read),     SCMP_SYS(write),     SCMP_SYS(recvmsg),       SCMP_SYS(sendmsg),
+        SCMP_SYS(sendto),   SCMP_SYS(recvfrom),  SCMP_SYS(close),         SCMP_SYS(exit_group),
+        SCMP_SYS(exit),     SCMP_SYS(mmap),      SCMP_SYS(munmap),        SCMP_SYS(mremap),
+        SCMP_SYS(mprotect), SCMP_SYS(madvise),   SCMP_SYS(brk),           SCMP_SYS(futex),
+        SCMP_SYS(getpid),   SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
+        SCMP_SYS(munlock),  SCMP_SYS(mlock),     SCMP_SYS(clock_gettime), SCMP_SYS(sigaltstack),
+    };
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    int failed = filter ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < ARRAY_LEN(allowed) && failed == 0; i++)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (failed == 0)
+        failed = seccomp_load(filter);
+    if (filter)
+        seccomp_release(filter);
+    if (failed != 0)
+        return error_set(err, ERR_SYSTEM, "confining the signer: seccomp: %s", strerror(-failed));
+    return 0;
+}
+
 static void signer_main(int fd, const char *key_path, struct str password)
 {
     CLEANUP(sign_key) struct sign_key *key = NULL;
@@ -156,7 +183,7 @@ static void signer_main(int fd, const char *key_path, struct str password)
     (void)signal(SIGTERM, SIG_DFL);             /* nor this */
 
     if (shut_in(fd, &err) < 0 || sign_key_read(key_path, password, &key, &err) < 0 ||
-        give_up_files(&err) < 0) {
+        give_up_files(&err) < 0 || forbid_the_rest(&err) < 0) {
         serve(3, NULL, &err);
         return;
     }

@@ -285,6 +285,9 @@ static const char *nearest(const char *key, const char *const *known)
     const char *found = NULL;
 
     for (size_t i = 0; known[i]; i++) {
+        size_t len = strlen(known[i]);
+        if (len >= 3 && strncmp(key, known[i], len) == 0)
+            return known[i]; /* "environment" for "env" */
         size_t distance = edit_distance(key, known[i]);
         if (distance < best) {
             best = distance;
