@@ -41,3 +41,6 @@ extern const struct cli_command cli_db_status;
 extern const struct cli_command cli_version_compare;
 extern const struct cli_command cli_purl;
 extern const struct cli_command cli_cvss;
+extern const struct cli_command cli_build;
+extern const struct cli_command cli_stack_build;
+extern const struct cli_command cli_stack_list;
