@@ -2,9 +2,11 @@
  *
  * The tree is a json_t. Places are kept beside it, found by (container, key or index). Loaders are strict:
  * duplicate keys, unknown tags, tabs for indentation, and anchors that would expand beyond DOC_NODES_MAX are
- * errors at file:line:column. Scalars of YAML follow the rules of Kubernetes (YAML 1.1 as read by its Go
- * library: true/false/yes/no/on/off are booleans only as true|false; null is ~, null or empty; 0o and 0x
- * numbers; quoted is always text). */
+ * errors at file:line:column. Plain scalars of YAML follow the rules of Kubernetes (YAML 1.1 as its Go library
+ * reads it: true and false in three spellings; ~, null or nothing; 0x, 0b, 0o and a leading 0 are integers, so
+ * 0644 is 420; 1_000 is 1000; integers beyond 64 bits are reals), with one difference: yes, no, on, off, y and
+ * n are text, as in YAML 1.2, and yaml_write() quotes them so that nobody reads them otherwise. Quoted is
+ * always text. "\0" within text is refused (a C string would be cut there) unless DOC_ALLOW_NUL. */
 #pragma once
 #include "wire/json.h"
 

@@ -2,7 +2,7 @@
  *
  * One thread. The handler is called once a request has arrived whole (body limited), and answers now or
  * later; a request lives until it is answered or its stream is ended. If the client goes away first, the
- * on_gone callback of a stream tells, and answers are swallowed. */
+ * on_gone callback of a stream tells, and answers are swallowed. SIGPIPE must be ignored, as main() does. */
 #pragma once
 #include <stdint.h>
 
@@ -18,7 +18,7 @@ struct http_server_options {
     const char *cert_pem;    /* NULL: plain HTTP */
     const char *key_pem;
     const char *client_ca_pem; /* NULL: no client certificates; else asked for, not required */
-    size_t body_max;           /* bytes; above: 413 before the handler runs */
+    size_t body_max;           /* bytes; above: 413, and the handler does not run */
     unsigned connection_timeout_s; /* idle keep-alive; 0: 60 */
 };
 
@@ -27,6 +27,8 @@ typedef void http_handler_fn(struct http_request *req, void *ctx);
 NODISCARD int http_server_new(struct loop *loop, const struct http_server_options *options,
                               http_handler_fn *handler, void *ctx, struct http_server **ret,
                               struct error *err);
+/* Open streams end with on_gone; requests that are not answered yet are gone, so do not answer them after.
+ * Not within a handler. */
 void http_server_free(struct http_server *server);
 DEFINE_CLEANUP(http_server, struct http_server *, http_server_free)
 
@@ -39,7 +41,8 @@ const char *http_request_header(const struct http_request *req, const char *name
 const char *http_request_query(const struct http_request *req, const char *name);  /* decoded; NULL */
 /* All values of a repeated query parameter. */
 void http_request_query_all(const struct http_request *req, const char *name, struct strv *out);
-/* Of the verified client certificate: common name, and organisations; false without one. */
+/* Of the client's certificate, verified (chain, dates, purpose; once a connection): common name, and
+ * organisations; false without one, or with one that is not of client_ca_pem. */
 bool http_request_client_cert(const struct http_request *req, char *cn, size_t cn_size,
                               struct strv *organisations);
 const char *http_request_peer(const struct http_request *req); /* "10.0.0.1:4711" */

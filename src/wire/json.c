@@ -1,6 +1,7 @@
 /* wire/json.c - parsing and paths; see wire/json.h. Writing is in json_write.c. */
 #include "wire/json.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/fs.h"
@@ -56,13 +57,14 @@ static struct place place_of_offset(const char *name, struct str text, size_t of
     return place;
 }
 
-static int parse_failed(const char *name, struct str text, const json_error_t *fault,
+/* `number` is errno: jansson itself takes most failed allocations for errors of the text. */
+static int parse_failed(const char *name, struct str text, const json_error_t *fault, int number,
                         struct error *err)
 {
     enum json_error_code code = json_error_code(fault);
     struct place place = place_of_offset(name, text, token_start(text.ptr, fault, text.len));
 
-    if (code == json_error_out_of_memory)
+    if (code == json_error_out_of_memory || number == ENOMEM)
         return error_no_memory(err);
     if (code == json_error_stack_overflow)
         return error_at(err, ERR_LIMIT, place, "nested more than 2048 deep");
@@ -84,10 +86,11 @@ static int parse_with(const char *name, struct str text, size_t flags, json_t **
     }
     if (!text.ptr)
         text = STR("");
+    errno = 0;
     json_t *root =
         json_loadb(text.ptr, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | flags, &fault);
     if (!root)
-        return parse_failed(name, text, &fault, err);
+        return parse_failed(name, text, &fault, errno, err);
     *ret_root = root;
     return 0;
 }

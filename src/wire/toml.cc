@@ -2,6 +2,7 @@
  * library for C, and toml++ is strict and keeps the place of every node. No exception leaves this
  * file. */
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -158,10 +159,9 @@ class loader
         if (const auto *moment = node.as_date_time())
             return read_printed(moment->get());
         const auto *real = node.as_floating_point();
-        json_t *value = real ? json_real(real->get()) : nullptr;
-        if (!value)
+        if (!real || !std::isfinite(real->get()))
             fail(ERR_INVALID, node, "inf and nan cannot be said in JSON");
-        return value;
+        return check(json_real(real->get()));
     }
 };
 
