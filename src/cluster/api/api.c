@@ -107,7 +107,7 @@ int api_new(const struct api_options *options, struct api **ret, struct error *e
         return -1;
     for (size_t i = 0; i < RES_COUNT; i++)
         api->types[i] = schema_find(api->schema, resource_get((enum resource_id)i)->kind);
-    if (store_open(&store_options, &api->store, err) < 0)
+    if (store_new(&store_options, &api->store, err) < 0)
         return -1;
     if (api_seed(api, err) < 0 || api_set_purge(api, err) < 0)
         return -1;

@@ -434,7 +434,7 @@ static int store_join_loop(struct store *store, struct error *err)
                        &store->writer_io, err);
 }
 
-int store_open(const struct store_options *options, struct store **ret, struct error *err)
+int store_new(const struct store_options *options, struct store **ret, struct error *err)
 {
     CLEANUP(store) struct store *store = calloc(1, sizeof(*store));
 

@@ -35,7 +35,7 @@ static struct store *open_store(const char *path, size_t history_max)
     struct error err = ERROR_INIT;
     struct store *store = NULL;
     struct store_options options = {.path = path, .history_max = history_max};
-    if (store_open(&options, &store, &err) < 0)
+    if (store_new(&options, &store, &err) < 0)
         fail_msg("%s", err.text);
     return store;
 }
