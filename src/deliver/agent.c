@@ -306,6 +306,7 @@ static void stop(struct agent *agent)
         follow_free(agent->follows[i]);
     free(agent->follows);
     upstream_stop(agent);
+    worker_remove(agent->sync_worker);
     apply_stop_prunes(agent);
     live_unwatch_all(agent);
     kube_watch_remove(agent->order_watch);

@@ -139,6 +139,8 @@ struct agent {
     struct loop_io *inotify;
     int db_wd, secrets_wd;
     struct serve *serve;
+    struct worker *sync_worker; /* owned: of state.json */
+    bool must_sync;
     struct follow *promoting; /* the one whose worker talks with the signer */
     bool platform_changed, db_changed;
     struct loop_timer *changed_timer;
@@ -215,7 +217,7 @@ NODISCARD int order_open(const struct trust *operators, const char *cluster, str
 
 /* memory.c */
 NODISCARD int memory_load(struct agent *agent, json_t **ret, struct error *err);
-void memory_save(struct agent *agent); /* whole and synced, before it returns */
+void memory_save(struct agent *agent); /* whole, before it returns */
 json_t *memory_new(void);
 uint64_t memory_highest(const struct follow *follow);
 void memory_accept(struct follow *follow, const json_t *release);

@@ -7,6 +7,7 @@
  * that may be in the cluster: what is no longer wanted of them is pruned once the running release
  * is healthy. */
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/log.h"
@@ -36,6 +37,44 @@ int memory_load(struct agent *agent, json_t **ret, struct error *err)
     return *ret ? 0 : error_no_memory(err);
 }
 
+/* The loop must not wait for the disk, so a worker syncs what was written; a kill of the agent
+ * alone loses nothing even before that. */
+static int job_sync(const void *arg, json_t **ret, struct error *err)
+{
+    const struct site *site = arg;
+    CLEANUP(fd) int dir_fd = -1;
+    CLEANUP(fd) int fd = -1;
+
+    if (fs_open_dir(AT_FDCWD, site->dir, &dir_fd, err) < 0 ||
+        fs_open_read(dir_fd, "state.json", &fd, err) < 0)
+        return -1;
+    if (fsync(fd) < 0)
+        return error_errno(err, "syncing the agent's state");
+    *ret = json_object();
+    return fs_sync_dir(dir_fd, err);
+}
+
+static void on_synced(const json_t *result, const struct error *err, void *ctx)
+{
+    struct agent *agent = ctx;
+
+    agent->sync_worker = NULL;
+    if (err)
+        log_error("cannot keep the agent's state", log_err(err));
+    if (agent->must_sync)
+        memory_save(agent);
+}
+
+static void start_sync(struct agent *agent)
+{
+    struct error err = ERROR_INIT;
+
+    agent->must_sync = agent->sync_worker != NULL;
+    if (!agent->sync_worker && worker_start(agent->loop, job_sync, &agent->site, -1, on_synced,
+                                            agent, &agent->sync_worker, &err) < 0)
+        log_error("cannot keep the agent's state", log_err(&err));
+}
+
 void memory_save(struct agent *agent)
 {
     CLEANUP(text) char *path = fs_join(agent->dir, "state.json");
@@ -48,8 +87,10 @@ void memory_save(struct agent *agent)
         (void)json_object_set(workloads, agent->follows[i]->name, agent->follows[i]->memory);
     root = json_pack("{s:i, s:O}", "version", 1, "workloads", workloads);
     if (!path || !root || json_write_pretty(root, &text, &err) < 0 ||
-        fs_write_atomic(AT_FDCWD, path, buf_str(&text), 0600, &err) < 0)
+        fs_write_quick(AT_FDCWD, path, buf_str(&text), 0600, &err) < 0)
         log_error("cannot keep the agent's state: free the disk", log_err(&err));
+    else
+        start_sync(agent);
 }
 
 uint64_t memory_highest(const struct follow *follow)
