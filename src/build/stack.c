@@ -385,13 +385,12 @@ static int write_record(const struct work *w, const struct digest *key, const st
     if (!path || !trust || !root)
         return error_no_memory(err);
     CLEANUP(json)
-    json_t *record =
-        json_pack("{s:s,s:s,s:s,s:s,s:{s:s,s:s,s:I},s:s,s:o,s:O,s:O,s:s}", "name", w->file->name,
-                  "owner", w->file->owner, "fileKey", w->file_key.text, "key", key->text, "base",
-                  "digest", base->descriptor.digest.text, "diffID", base->diff_id.text, "size",
-                  (json_int_t)base->descriptor.size, "rootfs", rootfs, "distro", read_distro(root),
-                  "run", w->run_json, "build", w->build_json, "builtAt",
-                  clock_rfc3339(clock_now_s(), when));
+    json_t *record = json_pack(
+        "{s:s,s:s,s:s,s:s,s:{s:s,s:s,s:I},s:s,s:o,s:O,s:O,s:s}", "name", w->file->name, "owner",
+        w->file->owner, "fileKey", w->file_key.text, "key", key->text, "base", "digest",
+        base->descriptor.digest.text, "diffID", base->diff_id.text, "size",
+        (json_int_t)base->descriptor.size, "rootfs", rootfs, "distro", read_distro(root), "run",
+        w->run_json, "build", w->build_json, "builtAt", clock_rfc3339(clock_now_s(), when));
     if (!record)
         return error_no_memory(err);
     if (json_write_pretty(record, &text, err) < 0)
