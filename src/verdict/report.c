@@ -202,7 +202,7 @@ static void add_line(struct buf *out, const char *label, const char *text)
 {
     if (!text || !text[0])
         return;
-    buf_addf(out, "  %-10s", label);
+    buf_addf(out, "  %s%s", label, label[0] ? " " : "");
     add_clean(out, text);
     buf_add_char(out, '\n');
 }
