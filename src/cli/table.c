@@ -42,5 +42,12 @@ const struct cli_command *const cli_table[] = {
     &cli_version,
     &cli_man,
     &cli_reference,
+    &cli_cluster_create,
+    &cli_cluster_delete,
+    &cli_cluster_list,
+    &cli_cluster_kubeconfig,
+    &cli_cluster_start,
+    &cli_cluster_stop,
+    &cli_cluster_serve,
     NULL,
 };

@@ -67,6 +67,7 @@ struct cluster_serve_options {
     const char *name;
     const char *program;
     bool stop_pods;
+    int ready_fd; /* -1, or a descriptor that is told (one byte) once the API answers */
 };
 NODISCARD int cluster_serve(const struct cluster_serve_options *options, struct error *err);
 /* The node process, started by cluster_serve() with descriptor 3 as its socket to the server. */
