@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -440,8 +441,11 @@ static void client_read(struct agent *a, struct client *c)
 
 static void accept_client(struct agent *a)
 {
-    int fd = (int)SYS_CALL(__NR_accept4, a->listener, 0, 0, SOCK_CLOEXEC, 0, 0);
+    int fd = (int)SYS_CALL(__NR_accept4, a->listener, 0, 0, SOCK_CLOEXEC, 0, 0), one = 1;
 
+    /* a frame goes out in two parts; an answer must not wait for the other side's acknowledgement
+     */
+    (void)SYS_CALL(__NR_setsockopt, fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one), 0);
     for (size_t i = 0; fd >= 0 && i < CLIENTS_MAX; i++) {
         if (!a->clients[i].fd) {
             a->clients[i].fd = fd;
