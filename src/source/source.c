@@ -166,9 +166,9 @@ int commit_parse(struct str text, struct source_commit *ret, struct error *err)
     struct lines in = lines_over("commit", text);
     struct str line, name;
     int64_t author_time;
-    bool has_time = false;
+    bool has_time = false, has_line;
 
-    while (lines_next(&in, &line) && line.len > 0) {
+    while ((has_line = lines_next(&in, &line)) && line.len > 0) {
         if (str_starts(line, STR("tree ")) && git_is_object_id(str_skip(line, 5)))
             (void)snprintf(ret->tree, sizeof(ret->tree), "%.*s", STR_ARG(str_skip(line, 5)));
         if (str_starts(line, STR("author ")) &&
@@ -177,9 +177,12 @@ int commit_parse(struct str text, struct source_commit *ret, struct error *err)
         if (str_starts(line, STR("committer ")))
             has_time = parse_person(str_skip(line, 10), &name, &ret->time_s);
     }
-    while (lines_next(&in, &line) && line.len == 0)
-        ;
-    (void)snprintf(ret->subject, sizeof(ret->subject), "%.*s", STR_ARG(line));
+    /* An empty line ends the header; without one there is no message. */
+    bool has_message = has_line;
+    while (has_message && line.len == 0)
+        has_message = lines_next(&in, &line);
+    if (has_message)
+        (void)snprintf(ret->subject, sizeof(ret->subject), "%.*s", STR_ARG(line)); /* cut to fit */
     if (!ret->tree[0] || !has_time || ret->time_s < 0)
         return error_set(err, ERR_INVALID, "the commit names no tree or no time");
     return 0;
