@@ -8,7 +8,7 @@ static struct registry_route route_of(enum registry_call call, struct str reposi
 
     if (!reference_is_repository(repository))
         return (struct registry_route){.call = REGISTRY_BAD_NAME};
-    if (reference.len > REFERENCE_TAG_MAX)
+    if (reference.len > REFERENCE_TAG_MAX || str_find(reference, '\0') >= 0)
         return (struct registry_route){.call = REGISTRY_UNKNOWN};
     memcpy(route.repository, repository.ptr, repository.len);
     if (reference.len > 0)
