@@ -149,6 +149,46 @@ int source_resolve(const char *repository, const char *ref, char ret[SOURCE_COMM
     return 0;
 }
 
+/* How many bytes the UTF-8 character at the start of `s` has (RFC 3629); 0 if it is none or a
+ * control character. */
+static size_t character_len(struct str s)
+{
+    unsigned char first = (unsigned char)s.ptr[0];
+    size_t len = first < 0x80                    ? 1
+                 : first >= 0xc2 && first < 0xe0 ? 2
+                 : first >= 0xe0 && first < 0xf0 ? 3
+                 : first >= 0xf0 && first < 0xf5 ? 4
+                                                 : 0;
+
+    if (len == 0 || len > s.len || first < 0x20 || first == 0x7f)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if (((unsigned char)s.ptr[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}
+
+/* A line of a commit for people and JSON: whole characters of UTF-8, '?' for all else, cut to fit.
+ */
+static void copy_text(struct str from, char *out, size_t size)
+{
+    size_t used = 0;
+
+    while (from.len > 0) {
+        size_t len = character_len(from);
+        size_t width = len ? len : 1;
+        if (used + width >= size)
+            break;
+        if (len)
+            memcpy(out + used, from.ptr, len);
+        else
+            out[used] = '?';
+        used += width;
+        from = str_skip(from, width);
+    }
+    out[used] = '\0';
+}
+
 /* "committer NAME <MAIL> 1700000000 +0100" */
 static bool parse_person(struct str line, struct str *ret_name, int64_t *ret_time)
 {
@@ -173,7 +213,7 @@ int commit_parse(struct str text, struct source_commit *ret, struct error *err)
             (void)snprintf(ret->tree, sizeof(ret->tree), "%.*s", STR_ARG(str_skip(line, 5)));
         if (str_starts(line, STR("author ")) &&
             parse_person(str_skip(line, 7), &name, &author_time))
-            (void)snprintf(ret->author, sizeof(ret->author), "%.*s", STR_ARG(name));
+            copy_text(name, ret->author, sizeof(ret->author));
         if (str_starts(line, STR("committer ")))
             has_time = parse_person(str_skip(line, 10), &name, &ret->time_s);
     }
@@ -182,7 +222,7 @@ int commit_parse(struct str text, struct source_commit *ret, struct error *err)
     while (has_message && line.len == 0)
         has_message = lines_next(&in, &line);
     if (has_message)
-        (void)snprintf(ret->subject, sizeof(ret->subject), "%.*s", STR_ARG(line)); /* cut to fit */
+        copy_text(line, ret->subject, sizeof(ret->subject));
     if (!ret->tree[0] || !has_time || ret->time_s < 0)
         return error_set(err, ERR_INVALID, "the commit names no tree or no time");
     return 0;

@@ -134,6 +134,30 @@ static void commit_is_resolved_and_described(void **state)
     assert_int_equal(strlen(about.tree), 40);
 }
 
+static void subject_is_text_that_json_can_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = ERROR_INIT;
+    CLEANUP(buf) struct buf commit = BUF_INIT(100);
+    CLEANUP(text) char *repository = str_format("%s/.git", f->work);
+    char message[400] = "gr\xc3\xbc\xc3\x9f"
+                        "e \xff\x1b[31m ";
+    struct source_commit about;
+
+    /* Filled with a character of two bytes, so that the cut would fall into one. */
+    for (size_t at = strlen(message); at + 2 < sizeof(message); at += 2)
+        memcpy(message + at, "\xc3\xa9", 3);
+    assert_int_equal(GIT(f, &commit, "-c", "i18n.commitEncoding=UTF-8", "commit-tree",
+                         "main^{tree}", "-m", message),
+                     0);
+    CLEANUP(text) char *id = str_dup(str_trim(buf_str(&commit)));
+    OK(source_describe(repository, id, &about, &err));
+    /* git itself turns the byte that is no UTF-8 into what it means in Latin-1. */
+    assert_true(str_starts(str_of(about.subject), STR("gr\xc3\xbc\xc3\x9f"
+                                                      "e \xc3\xbf?[31m \xc3\xa9")));
+    assert_int_equal(strlen(about.subject), sizeof(about.subject) - 2); /* no half character */
+}
+
 static void what_is_no_commit_is_not_found(void **state)
 {
     struct fixture *f = *state;
@@ -326,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(commit_is_resolved_and_described),
+        TEST(subject_is_text_that_json_can_hold),
         TEST(what_is_no_commit_is_not_found),
         TEST(export_writes_exactly_what_was_committed),
         TEST(export_into_a_full_folder_is_a_conflict),
