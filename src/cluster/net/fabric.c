@@ -179,6 +179,21 @@ int fabric_attach_cluster(const char *home, const char *name, unsigned index, st
     return 0;
 }
 
+/* Neither cluster nor host is left: nothing needs the fabric. */
+static void remove_unused_fabric(const char *home)
+{
+    CLEANUP(text) char *folder = fs_join(home, "net");
+    CLEANUP(strv) struct strv names = STRV_INIT;
+    struct error err = ERROR_INIT;
+
+    if (!folder || fs_list(AT_FDCWD, folder, &names, &err) < 0)
+        return; /* no folder: no fabric */
+    for (size_t i = 0; i < names.count; i++)
+        if (strcmp(names.items[i], "fabric") != 0 && strcmp(names.items[i], "lock") != 0)
+            return;
+    fabric_teardown(home);
+}
+
 void fabric_detach_cluster(const char *home, unsigned index)
 {
     CLEANUP(text) char *note = str_format("%s/net/c%u", home, index);
@@ -188,6 +203,7 @@ void fabric_detach_cluster(const char *home, unsigned index)
     remove_spur(home, link);
     if (note)
         (void)unlink(note); /* gone already is what we want */
+    remove_unused_fabric(home);
 }
 
 int fabric_attach_host(const char *home, const char *name, unsigned k, struct error *err)
@@ -217,6 +233,7 @@ void fabric_detach_host(const char *home, const char *name, unsigned k)
     remove_spur(home, link);
     if (path)
         netns_remove(path);
+    remove_unused_fabric(home);
 }
 
 /* Inside a cluster's namespace: its pods may take those ways that are for pods. */

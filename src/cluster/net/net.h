@@ -63,5 +63,6 @@ struct fabric_way {
 NODISCARD int fabric_set_ways(const char *home, const struct fabric_way *ways, size_t count,
                               struct error *err);
 
-/* Removes the fabric, its hosts' namespaces and every link. Clusters lose their uplink. */
+/* (Detaching the last cluster or host does this, too.)
+ * Removes the fabric, its hosts' namespaces and every link. Clusters lose their uplink. */
 void fabric_teardown(const char *home);
