@@ -347,6 +347,15 @@ static void check_ports(const struct fields *c, const json_t *param)
     }
 }
 
+static void check_probe_path(const struct fields *c, const json_t *probes, const char *which)
+{
+    const char *path = field_text(c, probes, which);
+
+    if (path && path[0] != '/')
+        error_list_add(c->faults, ERR_INVALID, doc_place_key(c->doc, probes, which),
+                       "expected a path such as /readyz in '%s', got '%s'", which, path);
+}
+
 /* {"readiness": "/readyz", "liveness": "/healthz"}: paths that answer 200 on the first port. */
 static void check_probes(const struct fields *c, const json_t *param)
 {
@@ -356,7 +365,7 @@ static void check_probes(const struct fields *c, const json_t *param)
         return;
     check_keys(c, probes, "probes", probes_keys);
     for (size_t i = 0; probes_keys[i]; i++)
-        (void)field_text(c, probes, probes_keys[i]); /* for its fault */
+        check_probe_path(c, probes, probes_keys[i]);
 }
 
 static void check_params(const struct fields *c, const json_t *spec)
