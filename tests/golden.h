@@ -1,5 +1,6 @@
-/* tests/golden.h - golden tests: a folder of cases, each a folder with in.* and want.*, compared byte for byte.
- * UPDATE_GOLDEN=1 rewrites the want files; the diff is reviewed like code. Include after cmocka.h. */
+/* tests/golden.h - golden tests: a folder of cases, each a folder with in.* and want.*, compared
+ * byte for byte. UPDATE_GOLDEN=1 rewrites the want files; the diff is reviewed like code. Include
+ * after cmocka.h. */
 #pragma once
 #include <fcntl.h>
 
