@@ -13,6 +13,10 @@
 #include "cluster/net/pod_net.h"
 #include "oci/registry_server.h"
 
+/* bytes of a request: clients send blobs to the registry in pieces of 16 MiB (oci/registry_push.c)
+ */
+enum { BLOB_PIECE_MAX = 17 << 20 };
+
 struct server {
     const struct cluster_serve_options *options;
     struct cluster_info info;
@@ -132,6 +136,7 @@ static int start_api(struct server *s, struct error *err)
                                                        .cert_pem = s->cert,
                                                        .key_pem = s->key,
                                                        .client_ca_pem = s->ca,
+                                                       .body_max = BLOB_PIECE_MAX,
                                                        .registry = on_registry,
                                                        .registry_ctx = s},
                           &s->http, err);
