@@ -29,7 +29,7 @@ struct layer_options {
     int64_t mtime_s; /* of all entries, seconds since 1970; 0 is 1970 (CNB: 1980-01-01T00:00:01Z) */
     uint32_t uid, gid;
 };
-enum { LAYER_LEVEL_DEFAULT = 3, LAYER_ENTRIES_MAX = 2000000, LAYER_CNB_MTIME = 315532801 };
+enum { LAYER_LEVEL_DEFAULT = 1, LAYER_ENTRIES_MAX = 2000000, LAYER_CNB_MTIME = 315532801 };
 
 struct layer_writer;
 NODISCARD int layer_writer_new(struct layout *layout, const struct layer_options *options,

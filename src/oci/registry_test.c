@@ -46,13 +46,49 @@ static void on_request(struct http_request *req, void *ctx)
         http_respond(req, 404, NULL, STR("not below /v2"));
 }
 
+/* A registry that hands out tokens for user "u", password "p", and is out of order at every third
+ * call. */
+struct token_registry {
+    struct registry *registry;
+    unsigned calls;
+};
+
+static void on_token_request(struct http_request *req, void *ctx)
+{
+    struct token_registry *t = ctx;
+    const char *auth = http_request_header(req, "Authorization");
+    const char *scope = http_request_query(req, "scope");
+    char challenge[300];
+
+    snprintf(
+        challenge, sizeof(challenge),
+        "Bearer realm=\"http://%s/token\",service=\"test\",scope=\"repository:apps/x:pull,push\"",
+        http_request_header(req, "Host"));
+    const struct http_header challenged[] = {{"WWW-Authenticate", challenge}, {NULL}};
+    const struct http_header later[] = {{"Retry-After", "0"}, {NULL}};
+
+    if (++t->calls % 3 == 0) {
+        http_respond(req, t->calls % 2 ? 503 : 429, later, STR("out of order"));
+    } else if (strcmp(http_request_path(req), "/token") == 0) {
+        bool good = auth && strcmp(auth, "Basic dTpw") == 0 && scope &&
+                    strcmp(scope, "repository:apps/x:pull,push") == 0;
+        http_respond_json(req, good ? 200 : 401, good ? "{\"access_token\":\"s3cret\"}" : "{}");
+    } else if (!auth || strcmp(auth, "Bearer s3cret") != 0) {
+        http_respond(req, 401, challenged, STR(""));
+    } else if (!registry_handle(t->registry, req)) {
+        http_respond(req, 404, NULL, STR(""));
+    }
+}
+
 static void on_term(struct loop *loop, int signal_number, void *ctx)
 {
     loop_stop(loop);
 }
 
 /* In the child: until SIGTERM, then everything is freed, so that leaks show. */
-static int serve(int listen_fd, const char *dir, bool with_token)
+enum guard { OPEN_TO_PULL, NEEDS_TOKEN, TOKEN_SERVER };
+
+static int serve(int listen_fd, const char *dir, enum guard guard)
 {
     CLEANUP(loop) struct loop *loop = NULL;
     CLEANUP(registry) struct registry *registry = NULL;
@@ -61,10 +97,13 @@ static int serve(int listen_fd, const char *dir, bool with_token)
     struct registry_options options = {.layout_path = dir, .may_push = needs_token};
     struct http_server_options http = {.listen_fd = listen_fd, .body_max = BODY_MAX};
 
-    if (with_token)
+    if (guard == NEEDS_TOKEN)
         options.may_pull = needs_token;
-    if (loop_new(&loop, &err) < 0 || registry_new(loop, &options, &registry, &err) < 0 ||
-        http_server_new(loop, &http, on_request, registry, &server, &err) < 0 ||
+    if (loop_new(&loop, &err) < 0 || registry_new(loop, &options, &registry, &err) < 0)
+        return 1;
+    struct token_registry tokens = {.registry = registry};
+    if (http_server_new(loop, &http, guard == TOKEN_SERVER ? on_token_request : on_request,
+                        guard == TOKEN_SERVER ? (void *)&tokens : registry, &server, &err) < 0 ||
         loop_add_signal(loop, SIGTERM, on_term, NULL, &err) < 0 || loop_run(loop, &err) < 0) {
         fprintf(stderr, "server: %s\n", err.text);
         return 1;
@@ -74,7 +113,7 @@ static int serve(int listen_fd, const char *dir, bool with_token)
     return 0;
 }
 
-static void server_start(struct server *s, const char *dir, bool with_token)
+static void server_start(struct server *s, const char *dir, enum guard guard)
 {
     uint16_t port;
     int fd;
@@ -86,7 +125,7 @@ static void server_start(struct server *s, const char *dir, bool with_token)
     s->pid = fork();
     if (s->pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        exit(serve(fd, dir, with_token));
+        exit(serve(fd, dir, guard));
     }
     close(fd);
 }
@@ -190,7 +229,7 @@ static void image_goes_up_and_comes_down_with_all_that_refers_to_it(void **state
                                  .flags = REGISTRY_REFERRERS | REGISTRY_COSIGN_TAGS};
     struct descriptor image = make_image(f->layout, "mine/x", 20 << 20), got;
 
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     CLEANUP(registry_client) struct registry_client *client = client_of(&s, token);
     OK(registry_push(client, &copy, f->layout, &got, &err));
     assert_string_equal(got.digest.text, image.digest.text);
@@ -215,7 +254,7 @@ static void push_without_the_token_is_denied(void **state)
     struct descriptor got;
 
     (void)make_image(f->layout, "x", 100);
-    server_start(&s, dir, true);
+    server_start(&s, dir, NEEDS_TOKEN);
     CLEANUP(registry_client) struct registry_client *nobody = client_of(&s, NULL);
     CLEANUP(registry_client) struct registry_client *wrong = client_of(&s, "guess");
     struct registry_client_options options = {
@@ -226,6 +265,30 @@ static void push_without_the_token_is_denied(void **state)
     FAILS(registry_push(wrong, &copy, f->layout, &got, &err), ERR_DENIED);
     OK(registry_push(basic, &copy, f->layout, &got, &err));
     FAILS(registry_pull(nobody, &copy, f->layout, &got, &err), ERR_DENIED);
+    server_stop(&s);
+}
+
+static void token_is_fetched_and_passing_failures_are_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    struct server s;
+    CLEANUP(text) char *dir = fs_join(f->dir, "server");
+    CLEANUP(layout) struct layout *back = open_fresh(f, "back");
+    struct registry_copy copy = {
+        .repository = "apps/x", .reference = "1.0", .flags = REGISTRY_REFERRERS};
+    struct descriptor image = make_image(f->layout, "apps/x", 5000), got;
+
+    server_start(&s, dir, TOKEN_SERVER);
+    struct registry_client_options options = {
+        .host = s.host, .base_url = s.url, .user = "u", .password = "p", .attempts = 4};
+    CLEANUP(registry_client) struct registry_client *client = NULL, *wrong = NULL;
+    OK(registry_client_new(&options, &client, &err));
+    OK(registry_push(client, &copy, f->layout, &got, &err));
+    OK(registry_pull(client, &copy, back, &got, &err));
+    assert_string_equal(got.digest.text, image.digest.text);
+    options.password = "guess";
+    OK(registry_client_new(&options, &wrong, &err));
+    FAILS(registry_pull(wrong, &copy, back, &got, &err), ERR_DENIED);
     server_stop(&s);
 }
 
@@ -246,7 +309,7 @@ static void damaged_blob_is_not_taken(void **state)
              digest_hex(&image->layers[1].descriptor.digest));
     CLEANUP(fd) int fd = openat(layout_dir_fd(there), path, O_RDWR | O_CLOEXEC);
     assert_int_equal(pwrite(fd, "!", 1, 100), 1);
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     CLEANUP(registry_client) struct registry_client *client = client_of(&s, NULL);
     FAILS_SAYING(registry_pull(client, &copy, back, &got, &err), ERR_UNTRUSTED, "digest mismatch");
     FAILS(layout_resolve(back, "apps/x", "1.0", &got, &err), ERR_NOT_FOUND);
@@ -267,7 +330,7 @@ static void long_poll_answers_when_the_tag_moves(void **state)
         .repository = "apps/x", .reference = "1.0", .wait_s = 60, .if_none_match = one.digest.text};
     bool changed = true;
 
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     CLEANUP(registry_client) struct registry_client *client = client_of(&s, NULL);
     ask.wait_s = 1;
     int64_t before = clock_monotonic_ms();
@@ -341,7 +404,7 @@ static void uploads_follow_the_specification(void **state)
     char path[400], blob[300];
 
     OK(http_client_new(&options, &http, &err));
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     snprintf(blob, sizeof(blob), "/v2/a/b/blobs/%s", hello.text);
     assert_int_equal(ask(http, &s, "GET", "/v2/", NULL, STR_NONE).status, 200);
     assert_int_equal(ask(http, &s, "GET", blob, NULL, STR_NONE).status, 404);
@@ -415,7 +478,7 @@ static void wrong_calls_have_codes(void **state)
     struct http_client_options options = {0};
 
     OK(http_client_new(&options, &http, &err));
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         bool has_body = strcmp(cases[i].method, "GET") != 0;
         struct reply r =
@@ -452,7 +515,7 @@ static void full_disk_is_said_and_leaves_the_registry_whole(void **state)
     if (mount("tmpfs", dir, "tmpfs", 0, "size=1m") < 0)
         skip();
     OK(http_client_new(&options, &http, &err));
-    server_start(&s, dir, false);
+    server_start(&s, dir, OPEN_TO_PULL);
     snprintf(path, sizeof(path), "/v2/a/blobs/uploads/?digest=%s", big.text);
     struct reply r = ask(http, &s, "POST", path, NULL, str_slice(bytes, BIG));
     assert_int_equal(r.status, 507);
@@ -486,7 +549,7 @@ static void skopeo_pushes_and_pulls(void **state)
 
     if (!has_program("/usr/bin/skopeo"))
         skip();
-    server_start(&s, dir, true);
+    server_start(&s, dir, NEEDS_TOKEN);
     CLEANUP(text) char *remote = str_format("docker://%s/apps/x:1.0", s.host);
     OK(PROC_RUN(NULL, RUN_TIMEOUT_MS, &err, "skopeo", "copy", "--dest-tls-verify=false",
                 "--dest-creds=any:s3cret", from, remote));
@@ -607,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(image_goes_up_and_comes_down_with_all_that_refers_to_it),
         TEST(push_without_the_token_is_denied),
+        TEST(token_is_fetched_and_passing_failures_are_tried_again),
         TEST(damaged_blob_is_not_taken),
         TEST(long_poll_answers_when_the_tag_moves),
         TEST(uploads_follow_the_specification),

@@ -140,7 +140,8 @@ static int runtime_failed(const struct container_ref *ref, const struct runtime_
     program = program ? program + 1 : call->argv.items[0];
     if (last.len > 0) {
         bool missing = str_find_text(last, STR("executable file")) >= 0 ||
-                       str_find_text(last, STR("open executable")) >= 0;
+                       str_find_text(last, STR("open executable")) >= 0 || /* crun, both */
+                       str_find_text(last, STR("exec: ")) >= 0;            /* runc */
         return error_set(err, missing ? ERR_INVALID : ERR_SYSTEM, "container '%s': %s: %.*s",
                          ref->id, program, STR_ARG(str_first(last, 500)));
     }
