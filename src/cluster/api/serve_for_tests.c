@@ -42,8 +42,7 @@ static int write_kubeconfig(const char *dir, uint16_t port, const struct tls_pai
 static int serve(const char *dir, struct error *err)
 {
     CLEANUP(tls_pair)
-    struct tls_pair ca = TLS_PAIR_INIT,
-                    leaf = TLS_PAIR_INIT, client = TLS_PAIR_INIT;
+    struct tls_pair ca = TLS_PAIR_INIT, leaf = TLS_PAIR_INIT, client = TLS_PAIR_INIT;
     CLEANUP(loop) struct loop *loop = NULL;
     CLEANUP(api) struct api *api = NULL;
     CLEANUP(api_server) struct api_server *server = NULL;

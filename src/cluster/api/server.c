@@ -51,6 +51,8 @@ static void handle_collection(struct request *rq)
         watch_start(rq);
     else if (is_get)
         read_list(rq);
+    else if (resource_is_namespaced(rq->res) && !*rq->route.namespace_name)
+        answer_no_method(rq); /* over all namespaces one can only read */
     else
         run_method(rq, COLLECTION_METHODS);
 }
