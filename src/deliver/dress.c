@@ -169,6 +169,17 @@ static int dress_deployment(json_t *object, const struct dress_input *input, str
     return 0;
 }
 
+/* A budget has one of minAvailable and maxUnavailable. */
+static int dress_budget(json_t *object, const struct dress_input *input, struct error *err)
+{
+    const json_t *least = json_object_get(input->convention, "minAvailable");
+
+    if (!least)
+        return 0;
+    (void)json_object_del(json_object_get(object, "spec"), "maxUnavailable"); /* absent is fine */
+    return json_set_at(object, "spec.minAvailable", json_deep_copy(least), err);
+}
+
 static int add_namespace(json_t *objects, const struct dress_input *input, struct error *err)
 {
     if (strcmp(input->ns, "default") == 0)
@@ -197,9 +208,7 @@ int dress_objects(json_t *objects, const struct dress_input *input, struct error
             (is_kind(object, "Deployment") && dress_deployment(object, input, err) < 0))
             return error_wrap(err, "dressing %s '%s'", json_str_at(object, "kind"),
                               json_str_at(object, "metadata.name"));
-        const json_t *least = json_object_get(input->convention, "minAvailable");
-        if (is_kind(object, "PodDisruptionBudget") && least &&
-            json_set_at(object, "spec.minAvailable", json_deep_copy(least), err) < 0)
+        if (is_kind(object, "PodDisruptionBudget") && dress_budget(object, input, err) < 0)
             return -1;
     }
     return add_namespace(objects, input, err);

@@ -47,6 +47,14 @@ static void clear_attempt(struct follow *follow)
     follow->retry_ms = AGENT_RETRY_MS;
 }
 
+/* What failed before is over. Of a rollback the reason stays. */
+static void attempt_goes_on(struct follow *follow)
+{
+    if (!follow->is_rollback)
+        follow->reason[0] = '\0';
+    follow->retry_ms = AGENT_RETRY_MS;
+}
+
 /* --- the worker that fetches */
 
 static void on_fetched(const json_t *result, const struct error *err, void *ctx)
@@ -61,9 +69,7 @@ static void on_fetched(const json_t *result, const struct error *err, void *ctx)
         (void)digest_parse(str_of(json_str_at(release, "digest")), &follow->target);
         if (!follow->is_refresh)
             memory_accept(follow, release);
-        if (!follow->is_rollback)
-            follow->reason[0] = '\0';
-        follow->retry_ms = AGENT_RETRY_MS;
+        attempt_goes_on(follow);
         follow_event(follow, EVENT_VERIFIED);
         return;
     }
@@ -137,7 +143,7 @@ static void on_pushed(const json_t *result, const struct error *err, void *ctx)
     if (err)
         follow_fail(follow, "bringing the image", err);
     else
-        follow->retry_ms = AGENT_RETRY_MS;
+        attempt_goes_on(follow);
     bool is_final = err && (err->kind == ERR_UNTRUSTED || err->kind == ERR_INVALID);
     follow_event(follow, is_final ? EVENT_REFUSED : err ? EVENT_FAILED : EVENT_PUSHED);
 }
@@ -391,6 +397,8 @@ void follow_fail(struct follow *follow, const char *what, const struct error *er
     char text[AGENT_REASON_MAX];
 
     error_format(err, text, sizeof text);
+    if (strcmp(text, follow->reason) == 0)
+        return; /* told already: it was tried again */
     follow_say(follow, "%s", text);
     log_warn("attempt failed", log_str("workload", follow->name), log_str("doing", what),
              log_str("reason", text));
