@@ -245,11 +245,15 @@ static int take_entry(struct reader *r, struct archive_entry *entry, struct erro
         return 0;
     if (add_solid(r->facts, path, err) < 0)
         return -1;
-    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) || size < 0)
+    if (archive_entry_filetype(entry) != AE_IFREG || size < 0)
         return 0;
     kind = evidence_kind_of(path, (uint64_t)size, &limit);
     if (kind == EVIDENCE_NONE)
         return 0;
+    if (archive_entry_hardlink(
+            entry)) /* its bytes stood elsewhere in the stream, under another name */
+        return layer_facts_add_fault(r->facts, kind, path, "a hard link, which is not followed",
+                                     err);
     return take_evidence(r, kind, path, limit, err);
 }
 
