@@ -80,18 +80,34 @@ static bool scalars_equal(const json_t *a, const json_t *b)
     return quantity_equal(a_text, b_text);
 }
 
-/* The merge key that all items of a list have (Kubernetes: x-kubernetes-list-map-keys). */
+static bool is_key_of(const json_t *list, const char *key)
+{
+    size_t i, j;
+    const json_t *item;
+
+    json_array_foreach(list, i, item)
+    {
+        const json_t *value = json_object_get(item, key);
+        if (!value)
+            return false;
+        for (j = 0; j < i; j++) {
+            if (json_equal(json_object_get(json_array_get(list, j), key), value))
+                return false;
+        }
+    }
+    return json_array_size(list) > 0;
+}
+
+/* A merge key that all items of a list have, each another value (Kubernetes:
+ * x-kubernetes-list-map-keys). Two ports of the same number and other protocols have none: those
+ * lists are compared by place. */
 static const char *merge_key(const json_t *list)
 {
     static const char *const keys[] = {"name", "mountPath", "containerPort", "port",
                                        "ip",   "type",      "key",           "topologyKey"};
-    size_t i;
-    const json_t *item;
 
     for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
-        bool all = json_array_size(list) > 0;
-        json_array_foreach(list, i, item) all = all && json_object_get(item, keys[k]);
-        if (all)
+        if (is_key_of(list, keys[k]))
             return keys[k];
     }
     return NULL;

@@ -50,6 +50,10 @@ static void defaults_are_no_drift_and_changes_are(void **state)
         {"{\"spec\":{\"c\":[{\"name\":\"a\"}]}}",
          "{\"spec\":{\"c\":[{\"name\":\"a\"},{\"name\":\"x\"}]}}",
          "spec.c is another list, applied was another list"},
+        /* two ports of one number */
+        {"{\"spec\":{\"p\":[{\"port\":53,\"protocol\":\"UDP\"},{\"port\":53,\"protocol\":\"TCP\"}]}}",
+         "{\"spec\":{\"p\":[{\"port\":53,\"protocol\":\"UDP\"},{\"port\":53,\"protocol\":\"TCP\"}]}}",
+         NULL},
         /* atomic lists by place */
         {"{\"spec\":{\"args\":[\"a\",\"b\"]}}", "{\"spec\":{\"args\":[\"b\",\"a\"]}}",
          "spec.args[0] is b, applied was a"},

@@ -18,8 +18,8 @@ enum {
     LIVE_FIGHT_MAX_MS = 30000,  /* and not longer */
     LIVE_QUIET_MS = 60000,      /* without a correction: the fight is over */
     LIVE_PROBE_GRACE_MS = 5000, /* beyond progressDeadlineSeconds */
-    LIVE_RELAPSE_MS = 3000,     /* a pod may be replaced without taking the promotion back */
-    LIVE_RESTARTS_MAX = 2,      /* of a container that never got ready: it will not come */
+    LIVE_RELAPSE_MS = 3000, /* a pod may be replaced, or the Deployment scaled, before it counts */
+    LIVE_RESTARTS_MAX = 2,  /* of a container that never got ready: it will not come */
 };
 
 static bool is_kind(const json_t *object, const char *kind)
@@ -313,46 +313,39 @@ void live_stop_probe(struct follow *follow)
     follow->deadline = NULL;
 }
 
-static void on_relapse(struct loop *loop, void *ctx)
+static void set_health(struct follow *follow, enum health health, const char *text)
 {
-    struct follow *follow = ctx;
-
-    follow->relapse = NULL;
-    if (follow->health != HEALTH_BAD)
-        return;
-    follow->promote_pending = true; /* taken back: followers must not take it now */
-    follow_side_jobs(follow);
-}
-
-/* What ran well does not any more, or does again. */
-static void health_changed(struct follow *follow, enum health health, const char *text)
-{
-    struct error err = ERROR_INIT;
+    CLEANUP(json) json_t *pods = pods_of_release(follow);
+    char trouble[1024];
 
     follow->health = health;
     if (health == HEALTH_BAD) {
-        CLEANUP(json) json_t *pods = pods_of_release(follow);
-        char trouble[1024];
         kube_pods_trouble(pods, trouble, sizeof trouble);
         follow_say(follow, "%s%s%s", text, *trouble ? "; " : "", trouble);
         log_warn("what runs is not healthy", log_str("workload", follow->name),
                  log_str("reason", follow->reason));
-        if (!follow->relapse && loop_add_timer(follow->agent->loop, LIVE_RELAPSE_MS, on_relapse,
-                                               follow, &follow->relapse, &err) < 0)
-            agent_log(follow, "cannot take a promotion back", &err);
     } else {
-        bool was_taken_back = !follow->relapse;
-        loop_timer_remove(follow->relapse);
-        follow->relapse = NULL;
         follow->reason[0] = '\0';
         log_info("what runs is healthy again", log_str("workload", follow->name));
-        if (was_taken_back) {
-            memory_settle(follow, clock_now_s(), NULL);
-            follow->promote_pending = true;
-            follow_side_jobs(follow);
-        }
+        memory_settle(follow, clock_now_s(), NULL);
     }
+    follow->promote_pending =
+        true; /* taken back (followers must not take it now), or given again */
+    follow_side_jobs(follow);
     report(follow);
+}
+
+static enum kube_rollout rollout_of_all(const struct follow *follow, char text[KUBE_ROLLOUT_TEXT]);
+
+static void on_relapse(struct loop *loop, void *ctx)
+{
+    struct follow *follow = ctx;
+    char text[KUBE_ROLLOUT_TEXT];
+
+    follow->relapse = NULL;
+    if (follow->is_applied && follow->health == HEALTH_GOOD &&
+        rollout_of_all(follow, text) != KUBE_ROLLOUT_DONE)
+        set_health(follow, HEALTH_BAD, text);
 }
 
 /* All Deployments together: the worst one counts. */
@@ -383,6 +376,7 @@ void live_check_health(struct follow *follow)
 {
     char text[KUBE_ROLLOUT_TEXT];
     enum kube_rollout state = rollout_of_all(follow, text);
+    struct error err = ERROR_INIT;
 
     if (follow->phase == PHASE_PROBING) {
         CLEANUP(json) json_t *pods = pods_of_release(follow);
@@ -398,10 +392,16 @@ void live_check_health(struct follow *follow)
     }
     if (!follow->is_applied || follow->health == HEALTH_UNKNOWN)
         return;
-    if (state != KUBE_ROLLOUT_DONE && follow->health == HEALTH_GOOD)
-        health_changed(follow, HEALTH_BAD, text);
-    else if (state == KUBE_ROLLOUT_DONE && follow->health == HEALTH_BAD)
-        health_changed(follow, HEALTH_GOOD, text);
+    if (state == KUBE_ROLLOUT_DONE) {
+        loop_timer_remove(follow->relapse);
+        follow->relapse = NULL;
+        if (follow->health == HEALTH_BAD)
+            set_health(follow, HEALTH_GOOD, "");
+    } else if (follow->health == HEALTH_GOOD && !follow->relapse &&
+               loop_add_timer(follow->agent->loop, LIVE_RELAPSE_MS, on_relapse, follow,
+                              &follow->relapse, &err) < 0) {
+        agent_log(follow, "cannot watch the health of what runs", &err);
+    }
 }
 
 /* --- watches */
