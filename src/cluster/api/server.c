@@ -30,6 +30,15 @@ static void answer_no_method(struct request *rq)
     answer_status(rq, &status);
 }
 
+/* Word for it, instead of a NotFound that sends people looking for a typing error. */
+static void answer_not_served(struct request *rq)
+{
+    CLEANUP(status) struct status status = STATUS_INIT;
+    (void)status_set(&status, 405, "MethodNotAllowed", "an embedded cluster does not serve pods/%s",
+                     rq->route.subresource);
+    answer_status(rq, &status);
+}
+
 static void run_method(struct request *rq, const struct method_entry *methods)
 {
     const char *method = http_request_method(rq->http);
@@ -70,6 +79,9 @@ static void handle_subresource(struct request *rq)
         run_method(rq, EVICT_METHODS);
     else if (strcmp(sub, "log") == 0 && is_pod)
         run_method(rq, LOG_METHODS);
+    else if (is_pod && (strcmp(sub, "exec") == 0 || strcmp(sub, "attach") == 0 ||
+                        strcmp(sub, "portforward") == 0))
+        answer_not_served(rq);
     else
         answer_not_found(rq);
 }
@@ -127,12 +139,24 @@ static bool admit(struct request *rq)
     return false;
 }
 
+/* The listener may take more, for the registry's sake. */
+static void answer_too_large(struct request *rq)
+{
+    CLEANUP(status) struct status status = STATUS_INIT;
+    (void)status_set(&status, 413, "RequestEntityTooLarge", "Request entity too large: limit is %d",
+                     SERVER_BODY_MAX);
+    answer_status(rq, &status);
+}
+
 static void handle(struct request *rq)
 {
     switch (rq->route.kind) {
     case ROUTE_RESOURCE:
         answer_read_accept(rq);
-        handle_resource(rq);
+        if (http_request_body(rq->http).len > SERVER_BODY_MAX)
+            answer_too_large(rq);
+        else
+            handle_resource(rq);
         break;
     case ROUTE_OPENAPI_V2:
     case ROUTE_OPENAPI_V3:

@@ -197,6 +197,7 @@ static void store_on_writer(struct loop *loop, int fd, uint32_t events, void *ct
 
 int store_flush(struct store *store, struct error *err)
 {
+    store->is_failing = false; /* what the disk refused is tried again */
     do {
         store_hand_over(store);
         if (store->writer)

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -189,7 +191,40 @@ static void acknowledged_writes_survive_kill_9(void **state)
         }
         assert_int_equal(store_oldest_revision(store), store_revision(store));
     }
-    assert_int_equal(fs_remove_tree(-100, dir, &err), 0);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, dir, &err), 0);
+}
+
+static void full_disk_refuses_writes_until_there_is_room(void **state)
+{
+    CLEANUP(text) char *dir = NULL;
+    struct error err = ERROR_INIT;
+    struct rlimit before, full;
+
+    assert_int_equal(fs_make_temp_dir("/tmp/store-test-", &dir, &err), 0);
+    CLEANUP(text) char *path = fs_join(dir, "store.db");
+    struct store *store = open_store(path, 0);
+    put(store, "first", 1);
+    assert_int_equal(store_flush(store, &err), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    full = before;
+    full.rlim_cur = 4096; /* no file may grow beyond it */
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    put(store, "second", 2);
+    assert_int_equal(store_flush(store, &err), -1);
+    error_clear(&err);
+    assert_int_equal(store_put(store, configmaps(), configmap("third", 3), NULL, &err), -1);
+    assert_int_equal(err.kind, ERR_UNAVAILABLE);
+    assert_true(store_durable_revision(store) < store_revision(store));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(store_flush(store, &err), 0);
+    put(store, "third", 3);
+    store_free(store);
+
+    store = open_store(path, 0);
+    assert_int_equal(store_list(store, configmaps(), NULL).count, 3);
+    store_free(store);
+    assert_int_equal(fs_remove_tree(AT_FDCWD, dir, &err), 0);
 }
 
 int main(void)
@@ -200,6 +235,7 @@ int main(void)
         cmocka_unit_test(history_replays_and_says_when_it_is_too_old),
         cmocka_unit_test(object_too_large_is_refused_and_changes_nothing),
         cmocka_unit_test(acknowledged_writes_survive_kill_9),
+        cmocka_unit_test(full_disk_refuses_writes_until_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

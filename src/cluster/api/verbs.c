@@ -40,11 +40,13 @@ int verb_decode(const struct verb *v, json_t *object, struct status *status)
     CLEANUP(strv) struct strv unknown = STRV_INIT;
     const char *kind = text_of(object, "kind");
     const char *version = text_of(object, "apiVersion");
+    char stored[API_VERSION_SIZE]; /* a patched tree still has the version of the stored one */
 
     if (!json_is_object(object))
         return status_bad_request(status, "the body must be an object");
     if ((*kind && strcmp(kind, v->res->kind) != 0) ||
-        (*version && strcmp(version, v->api_version) != 0))
+        (*version && strcmp(version, v->api_version) != 0 &&
+         strcmp(version, resource_api_version(v->res, stored)) != 0))
         return status_bad_request(
             status,
             "the API version in the data (%s, Kind=%s) does not match the expected API version"
