@@ -88,7 +88,7 @@ int buildenv_init(struct build *b, struct error *err)
     strv_addf(&b->env, "CNB_TARGET_DISTRO_VERSION=%s", b->stack->distro_version);
     strv_add(&b->env, "CNB_EXEC_ENV=production");
     strv_add(&b->env, "CNB_PLATFORM_DIR=/platform");
-    strv_add(&b->env, "LC_ALL=C.UTF-8");
+    strv_add(&b->env, "LC_ALL=C");
     strv_add(&b->env, "SOURCE_DATE_EPOCH=315532801"); /* what is built twice is the same twice */
     strv_addf(&b->env, "HTTPS_PROXY=http://127.0.0.1:%u", port);
     strv_addf(&b->env, "https_proxy=http://127.0.0.1:%u", port);

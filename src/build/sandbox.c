@@ -100,7 +100,7 @@ int sandbox_new(const struct sandbox_options *options, struct sandbox **ret, str
     s->control_fd = s->output_fd = s->refused_fd = -1;
     for (size_t i = 0; i < HOLDER_FDS; i++)
         s->fds[i] = -1;
-    s->memory_bytes = options->memory_bytes ? options->memory_bytes : (uint64_t)2 << 30;
+    s->memory_bytes = options->memory_bytes ? options->memory_bytes : SANDBOX_MEMORY;
     random_name(name, 8);
     name[8] = 0;
     snprintf(s->id, sizeof(s->id), "build-%s", name);

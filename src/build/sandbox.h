@@ -20,8 +20,8 @@ struct sandbox_options {
     const char *agent; /* the static program that runs commands inside (launcher/sandbox_agent.c) */
     uint32_t uid, gid;
     const char *const *allow_hosts; /* NULL or NULL-ended; NULL: no proxy, no way out */
-    uint64_t memory_bytes;          /* 0: 2 GiB; the tmpfs counts */
-    uint64_t disk_bytes;            /* 0: 4 GiB; size of the tmpfs */
+    uint64_t memory_bytes;          /* 0: 3 GiB; what lies in the tmpfs counts */
+    uint64_t disk_bytes;            /* 0: 2 GiB; size of the tmpfs */
     uint64_t files_max;             /* 0: 1,000,000 inodes */
     unsigned pids;                  /* 0: 512 */
     unsigned cpu_percent;           /* 0: no limit; 100: one core */

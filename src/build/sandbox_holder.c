@@ -110,7 +110,7 @@ static int make_folders(const struct work *w, struct error *err)
 static int mount_disk(const struct work *w, struct error *err)
 {
     char data[128];
-    uint64_t size = w->o->disk_bytes ? w->o->disk_bytes : (uint64_t)4 << 30;
+    uint64_t size = w->o->disk_bytes ? w->o->disk_bytes : SANDBOX_DISK;
     uint64_t files = w->o->files_max ? w->o->files_max : 1000000;
 
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -193,7 +193,7 @@ static int start_container_with(struct work *w, const struct container_mount *mo
     static const char *const args[] = {"/run/sandbox/agent", "/run/sandbox/socket/agent", NULL};
     static const char *const env[] = {"PATH=/usr/bin", NULL};
     struct container_options c = CONTAINER_OPTIONS_INIT;
-    CLEANUP(text) char *cgroup = str_format("/monban/%s", w->h->id);
+    CLEANUP(text) char *cgroup = str_format("/monban-%s", w->h->id) /* no parent to leave behind */;
 
     if (!cgroup)
         return error_no_memory(err);
@@ -210,7 +210,7 @@ static int start_container_with(struct work *w, const struct container_mount *mo
     c.mounts = mounts;
     c.mount_count = count;
     c.no_sysfs = true;
-    c.memory_max = w->o->memory_bytes ? w->o->memory_bytes : (uint64_t)2 << 30;
+    c.memory_max = w->o->memory_bytes ? w->o->memory_bytes : SANDBOX_MEMORY;
     c.cpu_quota_us = (int64_t)w->o->cpu_percent * CPU_PERIOD_US / 100;
     c.pids_max = w->o->pids ? w->o->pids : 512;
     c.cgroup = cgroup;

@@ -7,6 +7,10 @@
 #pragma once
 #include "build/sandbox.h"
 
+#define SANDBOX_MEMORY ((uint64_t)3 << 30) /* bytes: a large webpack build takes 2 GiB */
+#define SANDBOX_DISK                                                                               \
+    ((uint64_t)2 << 30) /* below it, so that a full disk is ENOSPC and no killed process */
+
 enum holder_fd { /* folders, and the agent's connection */
                  HOLDER_WORKSPACE,
                  HOLDER_LAYERS,

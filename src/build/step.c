@@ -9,7 +9,7 @@
 #include "build/lifecycle.h"
 #include "build/tree.h"
 
-enum { BUILD_TIMEOUT_MS = 20 * 60 * 1000 };
+enum { BUILD_TIMEOUT_MS = 20 * 60 * 1000, KILLED_EXIT = 137 };
 
 /* --- the plan that a buildpack is given --- */
 
@@ -277,6 +277,11 @@ static int run_build(struct build *b, const struct buildpack *pack, struct error
     if (build_run_program(b, &program, &code, err) < 0)
         return error_wrap(err, "%s", pack->id);
     build_output(STR("\n"), b);
+    if (code == KILLED_EXIT)
+        return error_set(err, ERR_LIMIT,
+                         "%s: bin/build was killed: most likely it used more memory than a build "
+                         "may:\n%.*s",
+                         pack->id, (int)b->tail.len, b->tail.text);
     if (code != 0)
         return error_set(err, ERR_SYSTEM, "%s: bin/build exited %d:\n%.*s", pack->id, code,
                          (int)b->tail.len, b->tail.text);
