@@ -12,7 +12,7 @@ enum { DEPTH_MAX = 200 }; /* folders below each other */
 struct walk {
     struct layer_writer *writer;
     const struct layer_tree *tree;
-    const char *dir;    /* for texts */
+    const char *dir;    /* for texts: the path in the image, or the folder on disk */
     const char *prefix; /* clean */
     size_t tree_index;
 };
@@ -187,7 +187,7 @@ int layer_add_tree(struct layer_writer *w, const char *dir, const struct layer_t
         fs_open_dir(AT_FDCWD, dir, &dir_fd, err) < 0 || keep_tree_fd(w, dir_fd, err) < 0)
         return -1;
     struct walk walk = {
-        .writer = w, .tree = tree, .dir = dir, .prefix = prefix, .tree_index = w->tree_count - 1};
+        .writer = w, .tree = tree, .dir = prefix[0] ? prefix : dir, .prefix = prefix, .tree_index = w->tree_count - 1};
     if (tree && tree->only)
         return walk_only(&walk, dir_fd, err);
     return walk_entry(&walk, dir_fd, ".", "", 0, err);
