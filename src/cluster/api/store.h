@@ -54,8 +54,7 @@ enum {
 };
 
 /* Loads all objects. Errors: SYSTEM, INVALID (a damaged file), NO_MEMORY. */
-NODISCARD int store_new(const struct store_options *options, struct store **ret,
-                         struct error *err);
+NODISCARD int store_new(const struct store_options *options, struct store **ret, struct error *err);
 void store_free(struct store *store); /* waits until all is written */
 DEFINE_CLEANUP(store, struct store *, store_free)
 
