@@ -186,8 +186,11 @@ int layer_add_tree(struct layer_writer *w, const char *dir, const struct layer_t
     if (layer_clean_path(tree && tree->prefix ? tree->prefix : "", &prefix, err) < 0 ||
         fs_open_dir(AT_FDCWD, dir, &dir_fd, err) < 0 || keep_tree_fd(w, dir_fd, err) < 0)
         return -1;
-    struct walk walk = {
-        .writer = w, .tree = tree, .dir = prefix[0] ? prefix : dir, .prefix = prefix, .tree_index = w->tree_count - 1};
+    struct walk walk = {.writer = w,
+                        .tree = tree,
+                        .dir = prefix[0] ? prefix : dir,
+                        .prefix = prefix,
+                        .tree_index = w->tree_count - 1};
     if (tree && tree->only)
         return walk_only(&walk, dir_fd, err);
     return walk_entry(&walk, dir_fd, ".", "", 0, err);

@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define LAYOUT_HEADER "{\"imageLayoutVersion\":\"1.0.0\"}" /* image-layout.md, oci-layout file */
 
-enum { HEADER_MAX = 4096, CACHE_VALUE_MAX = 16 << 20, CACHE_KEY_MAX = 200 };
+enum { HEADER_MAX = 4096, CACHE_VALUE_MAX = 16 << 20, CACHE_KEY_MAX = 200, STALE_S = 3600 };
 
 int layout_failed(const struct layout *layout, struct error *err)
 {
@@ -48,6 +50,22 @@ static int check_header(const struct layout *layout, struct error *err)
     return 0;
 }
 
+/* ".index.json.…" beside index.json: of a writer that was killed. Younger ones may be under way. */
+static void sweep(const struct layout *layout)
+{
+    CLEANUP(strv) struct strv names = STRV_INIT;
+    struct error ignored = ERROR_INIT; /* what cannot be swept now is swept next time */
+    struct stat info;
+
+    if (fs_list(layout->dir_fd, ".", &names, &ignored) < 0)
+        return;
+    for (size_t i = 0; i < names.count; i++)
+        if (strncmp(names.items[i], ".index.json.", 12) == 0 &&
+            fstatat(layout->dir_fd, names.items[i], &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+            info.st_mtime < clock_now_s() - STALE_S)
+            (void)unlinkat(layout->dir_fd, names.items[i], 0); /* as above */
+}
+
 static int create(struct layout *layout, struct error *err)
 {
     static const char *const folders[] = {"blobs/sha256", "refs", "referrers", "cache", "tmp"};
@@ -57,6 +75,7 @@ static int create(struct layout *layout, struct error *err)
             return -1;
     if (layout_tags_create(layout, err) < 0)
         return -1;
+    sweep(layout);
     /* Last, so that a folder without it is a store that was never finished. */
     if (!fs_exists(layout->dir_fd, "oci-layout"))
         return layout_write_file(layout, "oci-layout", STR(LAYOUT_HEADER), true, err);

@@ -190,8 +190,8 @@ static void manifest_of_wrong_shape_is_refused(void **state)
         "{\"schemaVersion\":1,\"manifests\":[]}",
         "{\"schemaVersion\":2,\"manifests\":[{}]}",
         "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"a\",\"digest\":\"sha256:1\",\"size\":1},\"layers\":[]}",
-        "{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a\",\"size\":-1,\"digest\":"
-        "\"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}]}",
+        ("{\"schemaVersion\":2,\"manifests\":[{\"mediaType\":\"a\",\"size\":-1,\"digest\":"
+         "\"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}]}"),
     };
     struct fixture *f = *state;
     struct descriptor d;
