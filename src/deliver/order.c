@@ -81,6 +81,32 @@ static int read_state(struct kube_client *kube, const char *workload, json_t **r
     return 0;
 }
 
+/* A rollback goes to a release that was healthy here, and not to the one that runs. */
+static int check_target(const struct deliver_order_options *options, const json_t *state,
+                        struct error *err)
+{
+    const char *good = json_str_at(state, "data.good");
+    const char *running = json_str_at(state, "data.sequence");
+    struct str rest = str_of(good ? good : "");
+    struct str word;
+    uint64_t number = 0;
+
+    while ((word = str_word(&rest)).len > 0) {
+        bool runs = running && str_is(word, running);
+        if (str_to_u64(word, &number) && !runs &&
+            (options->sequence == 0 || number == options->sequence))
+            return 0;
+    }
+    if (options->sequence == 0)
+        return error_set(err, ERR_NOT_FOUND, "'%s' has no earlier good release in '%s'",
+                         options->workload, options->cluster);
+    return error_set(
+        err, ERR_NOT_FOUND,
+        "'%s' cannot go back to release %llu in '%s': healthy there were %s, and %s runs",
+        options->workload, (unsigned long long)options->sequence, options->cluster,
+        good && *good ? good : "none", running ? running : "none");
+}
+
 /* The release that an approval or a promotion is about: the one that waits. */
 static int find_subject(const struct deliver_order_options *options, const json_t *state,
                         uint64_t *ret_sequence, struct digest *ret, struct error *err)
@@ -93,6 +119,8 @@ static int find_subject(const struct deliver_order_options *options, const json_
         text = json_str_at(state, "data.sequence");
         digest = json_str_at(state, "data.release");
         *ret_sequence = options->sequence;
+        if (check_target(options, state, err) < 0)
+            return -1;
     } else if (text && str_to_u64(str_of(text), &sequence)) {
         *ret_sequence = sequence;
     }

@@ -66,6 +66,20 @@ static int set_number(json_t *data, const char *key, int64_t value)
     return json_object_set_new(data, key, json_sprintf("%" PRId64, value));
 }
 
+/* The releases that an order may go back to: "4 2". */
+static int set_good(json_t *data, const struct follow *follow)
+{
+    CLEANUP(buf) struct buf list = BUF_INIT(1024);
+    size_t i;
+    const json_t *item;
+
+    json_array_foreach(json_object_get(follow->memory, "good"), i, item)
+    {
+        buf_addf(&list, "%s%" PRId64, i ? " " : "", json_int_at(item, "sequence", 0));
+    }
+    return set(data, "good", buf_text(&list));
+}
+
 /* `sequence`, `commit`, `image` are of what runs; `candidate` is the one that comes in or was
  * refused. */
 static json_t *data_of(struct follow *follow, struct error *err)
@@ -96,6 +110,8 @@ static json_t *data_of(struct follow *follow, struct error *err)
                   set(data, "image", json_str_at(running, "image")) |
                   set(data, "release", json_str_at(running, "digest")) |
                   set(data, "inventory", json_str_at(running, "inventory"));
+    if (!failed)
+        failed = set_good(data, follow);
     int64_t candidate = json_int_at(follow->attempt, "release.sequence", 0);
     if (candidate && candidate != json_int_at(running, "sequence", 0))
         failed |= set_number(data, "candidate", candidate) |
