@@ -13,7 +13,8 @@
  *
  * Division of labour. This folder: defaults, validation, resourceVersion, generation, uid,
  * clusterIP and nodePort allocation, finalizers, graceful deletion of pods (sets
- * deletionTimestamp), namespace phase Terminating. control/: the garbage collector (owner
+ * deletionTimestamp), namespace phase Terminating, a new namespace's
+ * ServiceAccount "default", forgetting Events after an hour. control/: the garbage collector (owner
  * references; finalizers "foregroundDeletion" and "orphan"), emptying of Terminating namespaces
  * (then api_finalize_namespace()), everything else that acts. node/: removes a terminated pod with
  * api_delete() and grace_s 0.

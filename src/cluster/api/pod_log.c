@@ -26,6 +26,7 @@ struct log_reader { /* a follower */
     char *uid, *container; /* owned */
     int64_t restart;
     bool is_over; /* the container has ended: send the rest, then close */
+    bool is_cut;  /* the node has just taken the older half away, all of which was sent */
 };
 
 struct log_request {
@@ -225,7 +226,29 @@ static void on_catch_up(struct loop *loop, void *ctx)
 {
     struct log_reader *reader = ctx;
     reader->timer = NULL; /* a timer that has fired is gone */
+    if (reader->is_cut) {
+        off_t size = lseek(reader->fd, 0, SEEK_END);
+        reader->is_cut = false;
+        reader->offset = size > 0 ? (uint64_t)size : 0;
+    }
     reader_send(reader);
+}
+
+/* True if the log was cut: cutting empties the file and writes the newer half again, so the end is
+ * looked for when that is over. Lines of that short time are not followed (a new `logs` shows
+ * them). */
+static bool reader_was_cut(struct log_reader *reader)
+{
+    off_t size = lseek(reader->fd, 0, SEEK_END);
+    struct error err = ERROR_INIT;
+
+    if (reader->is_cut)
+        return true;
+    if (size < 0 || (uint64_t)size >= reader->offset || reader->timer)
+        return false;
+    reader->is_cut = loop_add_timer(reader->server->loop, LOG_CATCH_UP_MS, on_catch_up, reader,
+                                    &reader->timer, &err) == 0;
+    return reader->is_cut;
 }
 
 /* Sends what is there; frees the reader at its end. */
@@ -234,6 +257,8 @@ static void reader_send(struct log_reader *reader)
     char block[LOG_BLOCK];
     struct error err = ERROR_INIT;
 
+    if (!reader->is_over && reader_was_cut(reader))
+        return;
     while (reader->left > 0) {
         if (http_stream_pending(reader->stream) > LOG_BEHIND_MAX) {
             if (!reader->timer && loop_add_timer(reader->server->loop, LOG_CATCH_UP_MS, on_catch_up,
