@@ -1,11 +1,11 @@
 /* cluster/api/api.h - the Kubernetes API of an embedded cluster: what it means to create, update,
  * patch and delete an object. Read this header, then:
  *
- *   resources.h  the table of kinds             store.h    objects in memory and SQLite, watches
- *   server.h     the same over HTTPS            status.h   Kubernetes Status objects (errors word
- * for word) schema.h     field names, list keys         selector.h label and field selectors
- *   patch.h strategic.h apply.h fields.h        JSON patch, merge patch, strategic merge,
- * server-side apply defaults.h validate.h table.h openapi.h discovery.h
+ * - resources.h: the table of kinds; store.h: objects in memory and SQLite, watches
+ * - server.h: the same over HTTPS; status.h: Kubernetes Status objects, errors word for word
+ * - schema.h: fields and list keys, for decode.h (types), strategic.h, apply.h, fields.h and
+ * OpenAPI
+ * - defaults.h, validate.h, selector.h, patch.h, cells.h (the columns of `kubectl get`)
  *
  * Controllers use the calls below: in the same process, without HTTP, with the same defaults and
  * checks. They do not wait for the disk: the log keeps the order of writes, so after a crash an
