@@ -143,8 +143,17 @@ int make_image(const void *arg, json_t **ret, struct error *err)
     CLEANUP(text) char *repository = str_format("apps/%s", workload_name(workload));
     if (!repository)
         return error_no_memory(err);
+    CLEANUP(platform) struct platform *platform = platform_maybe(job->home);
+    CLEANUP(text)
+    char *stack = platform ? str_format("%s/stacks/%s.yaml", platform_dir(platform),
+                                        platform_default_stack(platform))
+                           : NULL;
+    const struct strv *hosts = platform ? platform_build_hosts(platform) : NULL;
     struct build_options options = {
         .home = job->home,
+        .stack_file = stack && fs_exists(AT_FDCWD, stack) ? stack : NULL,
+        .trust_bundle = platform ? platform_trust_bundle(platform) : NULL,
+        .allow_hosts = hosts ? (const char *const *)hosts->items : NULL,
         .source_dir = source,
         .workload = workload_document(workload),
         .name = workload_name(workload),

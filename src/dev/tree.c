@@ -28,6 +28,7 @@ struct tree {
     struct folder *folders;
     size_t folder_count;
     struct strv changed; /* relative paths, with repetitions */
+    struct strv created; /* of those the ones that were not there before */
     int64_t since_ms;
     tree_fn *on_change;
     void *ctx;
@@ -114,6 +115,8 @@ static void tell(struct loop *loop, void *ctx)
 
     tree->timer = NULL;
     tree->changed = (struct strv)STRV_INIT;
+    struct strv created = tree->created;
+    tree->created = (struct strv)STRV_INIT;
     strv_sort(&changed);
     struct tree_change *changes = calloc(changed.count + 1, sizeof *changes);
     for (size_t i = 0; changes && i < changed.count; i++) {
@@ -121,12 +124,16 @@ static void tell(struct loop *loop, void *ctx)
         struct stat info;
         if (i > 0 && strcmp(changed.items[i], changed.items[i - 1]) == 0)
             continue;
-        changes[count++] = (struct tree_change){changed.items[i], !full || lstat(full, &info) < 0};
+        bool is_gone = !full || lstat(full, &info) < 0;
+        if (is_gone && strv_has(&created, changed.items[i]))
+            continue; /* an editor's own file: it came and went */
+        changes[count++] = (struct tree_change){changed.items[i], is_gone};
     }
     if (count > 0)
         tree->on_change(changes, count, tree->since_ms, tree->ctx);
     free(changes);
     strv_done(&changed);
+    strv_done(&created);
 }
 
 static void on_event(struct tree *tree, const struct inotify_event *event)
@@ -150,7 +157,9 @@ static void on_event(struct tree *tree, const struct inotify_event *event)
         /* A folder that is gone again by now, or too many: its files are not live-updated. */
         if (add_folders(tree, path, true, 1, &lost) < 0)
             return;
-    } else if (is_dir || !(event->mask & IN_CREATE)) { /* a new file is told when it is closed */
+    } else if (event->mask & IN_CREATE) {
+        strv_add(&tree->created, path); /* told when it is closed */
+    } else {
         strv_add(&tree->changed, path);
     }
 }
@@ -212,6 +221,7 @@ void tree_free(struct tree *tree)
     free(tree->folders);
     ignore_free(tree->ignore);
     strv_done(&tree->changed);
+    strv_done(&tree->created);
     free(tree->root);
     free(tree);
 }

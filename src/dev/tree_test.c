@@ -101,6 +101,11 @@ static void a_save_is_told_once_and_ignored_files_never(void **state)
     assert_int_equal(rename(from, to), 0); /* as editors save */
     wait_told(w);
     assert_string_equal(w->told, "+b.js ");
+    put(w, "sedABC", "4"); /* as sed -i does: a file of its own that becomes another */
+    CLEANUP(text) char *own = fs_join(w->dir, "sedABC");
+    assert_int_equal(rename(own, to), 0);
+    wait_told(w);
+    assert_string_equal(w->told, "+b.js ");
     assert_int_equal(unlink(to), 0);
     wait_told(w);
     assert_string_equal(w->told, "-b.js ");
