@@ -121,8 +121,9 @@ static void on_connected(bool connected, const char *why, void *ctx)
 
 static void on_commit(const json_t *report, int64_t took_ms, void *ctx)
 {
+    const struct session *s = ctx;
     const char *state = json_str_at(report, "state");
-    const char *tail = json_str_at(report, "tail");
+    const char *tail = s->options->quiet ? json_str_at(report, "tail") : NULL; /* else in the log */
     const char *exit_text = json_str_at(report, "exit");
     const char *fault = json_str_at(report, "error");
 
@@ -202,7 +203,6 @@ static void on_rollout(struct kube_watch *watch, enum kube_event event, const js
 {
     struct session *s = ctx;
     char text[KUBE_ROLLOUT_TEXT];
-    struct error err = ERROR_INIT;
 
     if (event == KUBE_SYNCED || !s->waits_for_rollout || event == KUBE_DELETED ||
         json_int_at(object, "metadata.generation", 0) < s->generation)
@@ -216,8 +216,6 @@ static void on_rollout(struct kube_watch *watch, enum kube_event event, const js
         return;
     }
     say("ready after %lld ms", (long long)(clock_monotonic_ms() - s->since_ms));
-    if (start_sync(s, &err) < 0)
-        say_error("no live update", &err);
 }
 
 /* Its log is followed, and what is wrong with it is said once. */
@@ -280,6 +278,8 @@ static void apply_next(struct session *s)
         s->waits_for_rollout = true;
         if (start_watches(s, &err) < 0)
             say_error("cannot watch the app", &err);
+        if (start_sync(s, &err) < 0) /* the container takes saves before the app is ready */
+            say_error("no live update", &err);
         return;
     }
     if (kube_flow_start(s->kube, s->loop, &request, on_applied, s, &s->flow, &err) < 0)
@@ -374,7 +374,7 @@ static void on_saved(const struct tree_change *changes, size_t count, int64_t si
     say("saved: %s%s", changes[0].path, count > 1 ? " and others" : "");
     if (dependencies)
         call_ghost(s);
-    if (rebuild || dependencies || s->maker || s->waits_for_rollout) {
+    if (rebuild || dependencies || s->maker || !sync_is_connected(s->sync)) {
         s->since_ms = since_ms;
         make(s);
         return;
