@@ -189,24 +189,29 @@ static int load(struct build *b, struct error *err)
     return layout_open(o->layout_dir, LAYOUT_CREATE, &b->layout, err);
 }
 
-/* What the sandbox trusts: the machine's roots, and the stack's own. */
+/* What the sandbox trusts: the machine's roots, the platform's, and the stack's own, as one file.
+ */
 static int find_trust(struct build *b, struct error *err)
 {
-    const char *machine = b->options->trust_bundle ? b->options->trust_bundle : MACHINE_TRUST;
+    const char *const more[] = {b->options->trust_bundle, b->stack->trust_bundle};
     CLEANUP(buf) struct buf text = BUF_INIT(16 << 20);
     CLEANUP(text) char *dir = str_format("%s/gate/cache/trust", b->options->home);
 
-    if (!b->stack->trust_bundle) {
-        b->trust_file = strdup(machine);
-        return b->trust_file ? 0 : error_no_memory(err);
+    if (!dir)
+        return error_no_memory(err);
+    if (fs_read_at(AT_FDCWD, MACHINE_TRUST, &text, err) < 0)
+        return error_wrap(err, "reading the machine's trusted certificates");
+    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+        if (!more[i] || strcmp(more[i], MACHINE_TRUST) == 0)
+            continue;
+        buf_add_char(&text, '\n');
+        if (fs_read_at(AT_FDCWD, more[i], &text, err) < 0)
+            return error_wrap(err, "reading the trust bundle");
     }
-    if (fs_read_at(AT_FDCWD, machine, &text, err) < 0)
+    if (buf_ok(&text, err) < 0)
         return -1;
-    buf_add_char(&text, '\n');
-    if (fs_read_at(AT_FDCWD, b->stack->trust_bundle, &text, err) < 0 || !dir)
-        return dir ? -1 : error_no_memory(err);
     struct digest digest = digest_of(buf_str(&text));
-    b->trust_file = str_format("%s/%s.pem", dir, digest_hex(&digest));
+    b->trust_file = str_format("%s/%.32s.pem", dir, digest_hex(&digest));
     if (!b->trust_file)
         return error_no_memory(err);
     if (fs_exists(AT_FDCWD, b->trust_file))

@@ -35,7 +35,8 @@ struct build_options {
     const char
         *repository; /* "apps/guestbook"; with `tag`, tagged in the layout's index; or NULL */
     const char *tag;
-    const char *trust_bundle; /* PEM that the sandbox trusts; NULL: the machine's */
+    const char *trust_bundle; /* further roots (PEM) that the sandbox trusts beside the machine's;
+                                 or NULL */
     const char *registry;     /* npm registry, NULL: https://registry.npmjs.org */
     const char *const
         *allow_hosts; /* NULL-ended; hosts that the sandbox may reach beside the registry */

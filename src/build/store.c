@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "build/lifecycle.h"
 #include "build/tree.h"
@@ -25,6 +26,32 @@ static char *layer_key(const struct build_layer *layer)
 static char *app_path(const struct build *b, const char *name)
 {
     return fs_join(b->app_dir, name);
+}
+
+/* A launch layer that is not kept comes from the last image; if the target layout does not hold it,
+ * the buildpack must not be told that it is there. */
+static int forget_missing(struct build *b, struct error *err)
+{
+    const char *key;
+    json_t *item;
+    void *next;
+
+    json_object_foreach_safe(json_object_get(b->record, "layers"), next, key, item)
+    {
+        CLEANUP(text) char *toml = str_format("%s/layers/%s.toml", b->app_dir, key);
+        struct descriptor blob;
+        struct error none = ERROR_INIT;
+        if (!toml)
+            return error_no_memory(err);
+        if (!json_bool_at(item, "launch", false) || json_bool_at(item, "cache", false) ||
+            (descriptor_from_json(item, &blob, &none) == 0 && layout_has(b->layout, &blob.digest)))
+            continue;
+        if (fs_remove(AT_FDCWD, toml, err) < 0)
+            return -1;
+        if (json_object_del(json_object_get(b->record, "layers"), key) < 0)
+            return error_no_memory(err);
+    }
+    return 0;
 }
 
 int store_open(struct build *b, struct error *err)
@@ -54,7 +81,7 @@ int store_open(struct build *b, struct error *err)
         if (lower && fs_exists(AT_FDCWD, lower))
             strv_add(&b->lowers, lower);
     }
-    return strv_ok(&b->lowers, err);
+    return forget_missing(b, err) < 0 ? -1 : strv_ok(&b->lowers, err);
 }
 
 static const json_t *recorded(const struct build *b, const struct build_layer *layer)
@@ -222,6 +249,7 @@ int store_save(struct build *b, struct error *err)
     CLEANUP(json) json_t *record = make_record(b);
     CLEANUP(text) char *path = app_path(b, "record.json");
     CLEANUP(buf) struct buf text = BUF_INIT(16 << 20);
+    int64_t start = clock_monotonic_ms();
 
     if (!record || !path)
         return error_no_memory(err);
@@ -229,7 +257,10 @@ int store_save(struct build *b, struct error *err)
         return 0;
     if (any_changed(b, record) && save_layers(b, err) < 0)
         return error_wrap(err, "keeping what the next build can use");
-    if (json_write(record, false, &text, err) < 0)
+    if (json_write(record, false, &text, err) < 0 ||
+        fs_write_quick(AT_FDCWD, path, buf_str(&text), 0644, err) < 0)
         return -1;
-    return fs_write_quick(AT_FDCWD, path, buf_str(&text), 0644, err);
+    build_say(b, BUILD_PHASE, "cache: kept for the next build (%lld ms)",
+              (long long)(clock_monotonic_ms() - start));
+    return 0;
 }
