@@ -7,13 +7,13 @@ work=$(mktemp -d /tmp/monban-e2e.XXXXXX)
 export MONBAN_HOME=$work/home
 failures=0
 
-# check SENTENCE COMMAND… : the command succeeds.
+# check SENTENCE COMMAND… : the command (or function, run in this shell) succeeds.
 check() {
-	local sentence=$1 output; shift
-	if output=$("$@" 2>&1); then
+	local sentence=$1; shift
+	if "$@" > "$work/check.out" 2>&1; then
 		echo "ok - $sentence"
 	else
-		echo "not ok - $sentence"; echo "$output" | tail -15 | sed 's/^/    /'; failures=$((failures + 1))
+		echo "not ok - $sentence"; tail -15 "$work/check.out" | sed 's/^/    /'; failures=$((failures + 1))
 	fi
 }
 

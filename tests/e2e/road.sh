@@ -41,7 +41,8 @@ released "first commit"
 # --- the app works, bound to the database of its cluster
 for cluster in staging production; do
 	check "$cluster stores an entry" road_curl $cluster guestbook /entries -H 'content-type: application/json' -d "{\"author\":\"e2e\",\"message\":\"of $cluster\"}"
-	check "$cluster shows it" sh -c "$(declare -f road_curl road_service road_api); . /dev/null; road_curl $cluster guestbook / | grep -qF 'of $cluster'" 2> /dev/null
+	shows() { road_curl $cluster guestbook / | grep -qF "of $cluster"; }
+	check "$cluster shows it" shows
 	check "the database of $cluster holds it" test "$(postgres_sql guestbook_$cluster "select message from entries")" = "of $cluster"
 done
 check "production runs as two, as its convention says" test "$(road_api production /apis/apps/v1/namespaces/default/deployments/guestbook | jq .status.readyReplicas)" = 2
@@ -54,7 +55,7 @@ check_says "the same commit again" "(unchanged)" "unchanged release 1"
 
 # --- the YAML is what kubectl takes
 if [ -n "$kubectl" ]; then
-	"$MONBAN" release show guestbook --yaml > "$work/delivery.yaml" 2> "$work/show.log" || cat "$work/show.log"
+	"$MONBAN" release show guestbook --part yaml > "$work/delivery.yaml" 2> "$work/show.log" || cat "$work/show.log"
 	check "kubectl takes the YAML of the release" "$kubectl" --kubeconfig "$("$MONBAN" cluster kubeconfig dev)" --cache-dir "$work/kube" apply --dry-run=client -f "$work/delivery.yaml"
 	check "kubectl lists the pods of production" "$kubectl" --kubeconfig "$("$MONBAN" cluster kubeconfig production)" --cache-dir "$work/kube2" get pods,deploy,svc -o wide
 else
