@@ -184,19 +184,6 @@ static int launch(const char *home, const char *program, const struct cluster_in
     return check_ready(info, err);
 }
 
-int cluster_start(const char *home, const char *name, const char *program, struct cluster_info *ret,
-                  struct error *err)
-{
-    CLEANUP(cluster_info) struct cluster_info info = CLUSTER_INFO_INIT;
-
-    if (cluster_find(home, name, &info, err) < 0)
-        return -1;
-    if (!info.pid && launch(home, program, &info, err) < 0)
-        return error_wrap(err, "starting cluster '%s'", name);
-    cluster_info_done(&info);
-    return cluster_find(home, name, ret, err);
-}
-
 /* Until a process has ended, child or not. TIMEOUT. */
 static int wait_for_end(pid_t pid, int timeout_ms, struct error *err)
 {
@@ -229,6 +216,36 @@ static int end_process(const struct cluster_info *info, const char *file, int si
     if (kill(pid, SIGKILL) < 0 && errno != ESRCH)
         return error_errno(err, "stopping process %d", (int)pid);
     return wait_for_end(pid, CLUSTER_STOP_MS, err);
+}
+
+/* A server that was killed may still be there for a moment, and answers nobody: it is waited for.
+ */
+static int is_serving(const struct cluster_info *info, bool *ret_is, struct error *err)
+{
+    *ret_is = false;
+    if (!info->pid)
+        return 0;
+    if (check_ready(info, err) == 0) {
+        *ret_is = true;
+        return 0;
+    }
+    error_clear(err);
+    return wait_for_end(info->pid, CLUSTER_STOP_MS, err);
+}
+
+int cluster_start(const char *home, const char *name, const char *program, struct cluster_info *ret,
+                  struct error *err)
+{
+    CLEANUP(cluster_info) struct cluster_info info = CLUSTER_INFO_INIT;
+    bool is_running;
+
+    if (cluster_find(home, name, &info, err) < 0)
+        return -1;
+    if (is_serving(&info, &is_running, err) < 0 ||
+        (!is_running && launch(home, program, &info, err) < 0))
+        return error_wrap(err, "starting cluster '%s'", name);
+    cluster_info_done(&info);
+    return cluster_find(home, name, ret, err);
 }
 
 int cluster_stop(const char *home, const char *name, bool stop_pods, struct error *err)
@@ -348,6 +365,8 @@ int cluster_delete(const char *home, const char *name, struct error *err)
         end_process(&info, "node.pid", 0, CLUSTER_STOP_MS, err) < 0 ||
         node_remove_all(info.folder, err) < 0)
         return error_wrap(err, "deleting cluster '%s'", name);
+    if (!info.index)
+        info.index = fabric_cluster_index(home, name);
     if (info.index)
         fabric_detach_cluster(home, info.index);
     netns_remove(info.netns);

@@ -177,12 +177,12 @@ spec:
   podSelector: {matchLabels: {app: sick}}
   ingress: [{from: [{podSelector: {matchLabels: {friend: "yes"}}}], ports: [{port: 8080}]}]
 YAML
-check "without a policy pods reach each other" is "$(http "/connect/$sick/8080")" yes
+opened() { [ "$(http "/connect/$sick/8080")" = yes ]; }
+check "without a policy pods reach each other" wait_for 10 opened
 k apply -f "$work/policy.yaml" > /dev/null
 blocked() { [ "$(http "/connect/$sick/8080")" = no ]; }
 check "a policy shuts others out" wait_for 10 blocked
 k label pod -l app=web friend=yes > /dev/null
-opened() { [ "$(http "/connect/$sick/8080")" = yes ]; }
 check "and lets friends in" wait_for 10 opened
 k delete networkpolicy only-friends > /dev/null
 
@@ -217,6 +217,12 @@ check "a node process that dies is started again" wait_for 10 new_node
 check "and the processes are still the same" is "$(processes)" "$before"
 check "adopted pods can be deleted" k delete pod -l app=web --timeout=30s
 check "and are replaced" k rollout status deploy/web --timeout=30s
+
+check "it is stopped in peace" "$MONBAN" cluster stop one
+check "and its pods go on" test -n "$(processes)"
+no_reports() { ! grep -E -A12 'Sanitizer|runtime error' "$MONBAN_HOME/clusters/one/cluster.log"; }
+check "the sanitizers have nothing to say" no_reports
+check "and it is started" "$MONBAN" cluster start one
 
 # --- deletion
 k create namespace gone > /dev/null

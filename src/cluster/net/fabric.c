@@ -179,6 +179,21 @@ int fabric_attach_cluster(const char *home, const char *name, unsigned index, st
     return 0;
 }
 
+unsigned fabric_cluster_index(const char *home, const char *name)
+{
+    CLEANUP(text) char *path = str_format("%s/clusters/%s/netns", home, name);
+
+    for (unsigned index = 1; path && index <= NET_CLUSTER_INDEX_MAX; index++) {
+        CLEANUP(text) char *note = str_format("%s/net/c%u", home, index);
+        CLEANUP(buf) struct buf target = BUF_INIT(4096);
+        struct error ignored = ERROR_INIT; /* no note: not this index */
+        if (note && fs_read_link(AT_FDCWD, note, &target, &ignored) == 0 &&
+            str_is(buf_str(&target), path))
+            return index;
+    }
+    return 0;
+}
+
 /* Neither cluster nor host is left: nothing needs the fabric. */
 static void remove_unused_fabric(const char *home)
 {

@@ -45,7 +45,8 @@ NODISCARD int fabric_ensure(const char *home, struct error *err);
  * Its pods may leave to nowhere until fabric_set_ways(). */
 NODISCARD int fabric_attach_cluster(const char *home, const char *name, unsigned index,
                                     struct error *err);
-void fabric_detach_cluster(const char *home, unsigned index); /* gone already is fine */
+void fabric_detach_cluster(const char *home, unsigned index);      /* gone already is fine */
+unsigned fabric_cluster_index(const char *home, const char *name); /* 0: it has not joined */
 
 /* A host outside all clusters: makes the namespace HOME/net/NAME with eth0 = 100.64.(200+k).2/30.
  * To run a program there: open that file and give it as proc_options.netns_fd. */

@@ -232,6 +232,7 @@ static void node_done(struct node *node)
     nft_close(node->nft);
     nl_close(node->nl);
     io_close(&node->netns);
+    io_close(&node->lock);
     for (int i = 0; i < MIRROR_COUNT; i++)
         json_decref(node->mirror[i]);
     free(node->name);
@@ -254,6 +255,13 @@ static int open_all(struct node *node, const struct cluster_info *info, struct e
     for (int i = 0; i < MIRROR_COUNT; i++)
         if (!(node->mirror[i] = json_object()))
             return error_no_memory(err);
+    CLEANUP(text) char *lock_path = fs_join(info->folder, "node.lock");
+    if (!lock_path)
+        return error_no_memory(err);
+    /* a node that was killed may still be about to end: two must not have the same pods */
+    if (fs_lock(AT_FDCWD, lock_path, true, &node->lock, err) < 0 ||
+        cluster_write_pid(info, "node.pid", err) < 0)
+        return -1;
     if (fs_make_dirs(AT_FDCWD, node->state_dir, 0700, err) < 0 ||
         netns_open(info->netns, &node->netns, err) < 0 ||
         nl_open(node->netns, &node->nl, err) < 0 || nft_open(node->netns, &node->nft, err) < 0 ||
@@ -268,7 +276,7 @@ static int open_all(struct node *node, const struct cluster_info *info, struct e
 
 int cluster_node(const char *home, const char *name, struct error *err)
 {
-    CLEANUP(node) struct node node = {.netns = -1};
+    CLEANUP(node) struct node node = {.netns = -1, .lock = -1};
     CLEANUP(cluster_info) struct cluster_info info = CLUSTER_INFO_INIT;
 
     (void)signal(SIGINT, SIG_IGN); /* the server decides when we end */

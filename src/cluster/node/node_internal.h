@@ -50,6 +50,7 @@ struct node {
     char *state_dir;       /* owned: the runtime's */
     unsigned index;
     bool is_inner;                /* no governance: hostPath is allowed */
+    int lock;                     /* of the cluster's node */
     int netns;                    /* the cluster's */
     struct nl *nl;                /* owned */
     struct nft *nft;              /* owned */
