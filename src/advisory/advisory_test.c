@@ -262,6 +262,30 @@ static void debian_matches_the_release_and_reads_the_urgency(void **state)
     expect_match(f, "Debian:11", "tar", "1.33-1", "");
 }
 
+static void a_cve_that_a_distributions_advisory_covers_is_told_once(void **state)
+{
+    struct fixture *f = *state;
+
+    put(f, "a.json",
+        RECORD("DSA-1-1", DAY,
+               "\"upstream\":[\"CVE-1\",\"CVE-2\"],\"affected\":[" AFFECTED(
+                   "Debian:12", "tar", "{\"introduced\":\"0\"},{\"fixed\":\"2\"}") "]"));
+    put(f, "b.json",
+        RECORD(
+            "DEBIAN-CVE-1", DAY,
+            "\"upstream\":[\"CVE-1\"],\"affected\":[" AFFECTED(
+                "Debian:12", "tar",
+                "{\"introduced\":\"0\"},{\"fixed\":\"2\"}") "],"
+                                                            "\"database_specific\":{\"cvss_v3\":9.1}"));
+    put(f, "c.json",
+        RECORD("DEBIAN-CVE-3", DAY,
+               "\"upstream\":[\"CVE-3\"],\"affected\":[" AFFECTED("Debian:12", "tar",
+                                                                  "{\"introduced\":\"0\"}") "]"));
+    import_dump(f);
+    expect_match(f, "Debian:12", "tar", "1", "DSA-1-1 fixed=2 critical; CVE-3 fixed= unknown");
+    expect_match(f, "Debian:12", "tar", "2", "CVE-3 fixed= unknown");
+}
+
 static void the_safe_version_has_no_advisory_at_all(void **state)
 {
     struct fixture *f = *state;
@@ -481,6 +505,7 @@ int main(void)
         TEST(withdrawn_records_do_not_match),
         TEST(aliases_make_one_finding_under_the_best_name),
         TEST(debian_matches_the_release_and_reads_the_urgency),
+        TEST(a_cve_that_a_distributions_advisory_covers_is_told_once),
         TEST(the_safe_version_has_no_advisory_at_all),
         TEST(the_newer_record_of_an_id_wins),
         TEST(the_same_records_give_the_same_database),

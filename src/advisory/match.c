@@ -508,6 +508,39 @@ static int by_severity(const void *a, const void *b)
     return by_text(&x->id, &y->id);
 }
 
+static bool has_text(const char *const *list, const char *text)
+{
+    for (; *list; list++) {
+        if (strcmp(*list, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A distribution's advisory covers CVEs that it also has records of: those would be told twice. */
+static bool is_covered(const struct advisory_match *m, const struct advisory_match *by)
+{
+    for (size_t i = 0; m != by && !m->upstream[0] && m->ids[i]; i++) {
+        if (has_text(by->upstream, m->ids[i]))
+            return true;
+    }
+    return false;
+}
+
+static void fold_covered(struct advisory_matches *matches)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < matches->count; i++) {
+        bool covered = false;
+        for (size_t k = 0; k < matches->count && !covered; k++)
+            covered = is_covered(&matches->items[i], &matches->items[k]);
+        if (!covered) /* those that cover are never dropped, so each is found, moved or not */
+            matches->items[kept++] = matches->items[i];
+    }
+    matches->count = kept;
+}
+
 void advisory_matches_done(struct advisory_matches *matches)
 {
     if (matches->memory)
@@ -545,6 +578,7 @@ int advisory_match(const struct advisory_db *db, const struct advisory_query *qu
             return -1;
         i = end;
     }
+    fold_covered(&matches);
     qsort(matches.items, matches.count, sizeof *matches.items, by_severity);
     *ret = matches;
     matches = (struct advisory_matches)ADVISORY_MATCHES_INIT; /* handed over */

@@ -321,6 +321,7 @@ static int add_checked(struct draft *b, const char *name, const json_t *root, st
 int record_add(struct draft *b, const char *name, struct str json, enum record_change *ret_change,
                struct error *err)
 {
+    CLEANUP(buf) struct buf skimmed = BUF_INIT(RECORD_BYTES_MAX + 1);
     CLEANUP(json) json_t *root = NULL;
     json_error_t fault;
     int64_t modified;
@@ -328,7 +329,10 @@ int record_add(struct draft *b, const char *name, struct str json, enum record_c
 
     if (json.len > RECORD_BYTES_MAX)
         return error_set(err, ERR_INVALID, "%s: more than %d bytes", name, RECORD_BYTES_MAX);
-    root = json_loadb(json.ptr ? json.ptr : "", json.len, 0, &fault);
+    if (record_skim(json, &skimmed))
+        root = json_loadb(skimmed.ptr, skimmed.len, 0, &fault);
+    if (!root) /* again with all of it, so that the place of the fault is the file's */
+        root = json_loadb(json.ptr ? json.ptr : "", json.len, 0, &fault);
     if (!root)
         return error_set(err, ERR_INVALID, "%s:%d:%d: %s", name, fault.line, fault.column,
                          fault.text);
