@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
+#include "../../tests/golden.h"
 #include "oci/image.h"
 #include "sbom/sbom_internal.h"
-#include "../../tests/golden.h"
 
 #define STATUS(name, version)                                                                      \
     "Package: " name "\nStatus: install ok installed\nArchitecture: amd64\nVersion: " version "\n\n"
@@ -94,11 +94,12 @@ static struct digest write_image(struct fixture *f)
         struct str name = str_of(f->owners[i]);
         struct str owner = str_cut(&name, ' ');
         if (owner.ptr)
-            assert_int_equal(json_array_append_new(
-                                 label, json_pack("{ss,ss%,ss%}", "diffID", f->layers[i].diff_id.text,
-                                                  "owner", owner.ptr, owner.len, "name",
-                                                  name.ptr ? name.ptr : "", name.len)),
-                             0);
+            assert_int_equal(
+                json_array_append_new(label,
+                                      json_pack("{ss,ss%,ss%}", "diffID", f->layers[i].diff_id.text,
+                                                "owner", owner.ptr, owner.len, "name",
+                                                name.ptr ? name.ptr : "", name.len)),
+                0);
     }
     assert_int_equal(json_write(label, false, &text, &err), 0);
     config = json_pack("{s{ss}}", "Labels", "dev.monban.layers", buf_text(&text));
