@@ -97,14 +97,15 @@ static int add_base(struct build *b, struct image_layers *l, struct error *err)
     return add(b, l, &base, "base", name, str_format("Stack: '%s'", b->stack->name), err);
 }
 
-static int folder_layer(struct build *b, int fd, const char *below, const char *prefix,
-                        struct layer *ret, struct error *err)
+/* What is in the folder `fd`, as `prefix` of the image. */
+static int folder_layer(struct build *b, int fd, const char *prefix, struct layer *ret,
+                        struct error *err)
 {
     const struct layer_options options = {
         .mtime_s = LAYER_CNB_MTIME, .uid = b->stack->uid, .gid = b->stack->gid};
     const struct layer_tree tree = {.prefix = prefix};
     CLEANUP(layer_writer) struct layer_writer *writer = NULL;
-    CLEANUP(text) char *dir = str_format("/proc/self/fd/%d/%s", fd, below);
+    CLEANUP(text) char *dir = str_format("/proc/self/fd/%d/.", fd);
 
     if (!dir)
         return error_no_memory(err);
@@ -118,6 +119,7 @@ static int launch_layer(struct build *b, struct build_layer *layer, struct error
 {
     CLEANUP(text) char *below = str_format("%s/%s", layer->buildpack->escaped, layer->name);
     CLEANUP(text) char *prefix = below ? str_format("/layers/%s", below) : NULL;
+    CLEANUP(fd) int fd = -1;
 
     if (!prefix)
         return error_no_memory(err);
@@ -129,7 +131,11 @@ static int launch_layer(struct build *b, struct build_layer *layer, struct error
         return error_set(err, ERR_INVALID,
                          "%s: launch layer '%s' has no folder, and no image has it from before",
                          layer->buildpack->id, layer->name);
-    return folder_layer(b, sandbox_layers_fd(b->sandbox), below, prefix, &layer->layer, err);
+    /* beneath, and no link at its end: a buildpack may have put one there that leads to our /etc */
+    if (fs_open_beneath(sandbox_layers_fd(b->sandbox), below, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+                        0, &fd, err) < 0)
+        return -1;
+    return folder_layer(b, fd, prefix, &layer->layer, err);
 }
 
 static int add_launch_layers(struct build *b, struct image_layers *l, struct error *err)
@@ -162,7 +168,7 @@ static int add_app(struct build *b, struct image_layers *l, struct error *err)
 {
     struct layer layer;
 
-    if (folder_layer(b, sandbox_workspace_fd(b->sandbox), ".", "/workspace", &layer, err) < 0)
+    if (folder_layer(b, sandbox_workspace_fd(b->sandbox), "/workspace", &layer, err) < 0)
         return error_wrap(err, "app layer");
     l->app = layer.diff_id;
     return add(b, l, &layer, "app", "app", str_format("Application Layer"), err);

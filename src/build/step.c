@@ -97,12 +97,14 @@ static bool name_is_fit(const char *name)
     return name[0] && name[0] != '.' && strspn(name, letters) == strlen(name) && strlen(name) < 128;
 }
 
+/* Without following a link at its end or out of the folder. */
 static bool is_there(int fd, const char *dir, const char *name)
 {
     CLEANUP(text) char *path = fs_join(dir, name);
-    struct stat st;
+    CLEANUP(fd) int found = -1;
+    struct error none = ERROR_INIT;
 
-    return path && fstatat(fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return path && fs_open_beneath(fd, path, O_PATH | O_NOFOLLOW, 0, &found, &none) == 0;
 }
 
 static int read_layer(struct build *b, const struct buildpack *pack, const char *file,

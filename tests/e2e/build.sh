@@ -127,6 +127,20 @@ devil "a named pipe in the app is refused" 3 'mkfifo pipe' "'workspace/pipe' is 
 devil "a full disk ends the build" 1 'set -e; dd if=/dev/zero of=/workspace/big bs=1M count=8000 2>&1' "No space left on device"
 devil "too many processes end the build" 1 'for i in $(seq 2000); do sleep 60 & done; wait -n; exit 1' "fork"
 
+# --- a hostile buildpack: a layer that is a link out of its folder
+mkdir -p "$work/packs/evil/bin"
+printf 'api = "0.10"\n[buildpack]\nid = "test/evil"\nversion = "1.0.0"\n' > "$work/packs/evil/buildpack.toml"
+printf '#!/bin/sh\n' > "$work/packs/evil/bin/detect"
+cat > "$work/packs/evil/bin/build" <<-'EOT'
+	#!/bin/sh
+	ln -s /etc "$CNB_LAYERS_DIR/host"
+	printf '[types]\nlaunch = true\ncache = true\n' > "$CNB_LAYERS_DIR/host.toml"
+	printf '[[processes]]\ntype = "web"\ncommand = ["x"]\n' > "$CNB_LAYERS_DIR/launch.toml"
+EOT
+chmod +x "$work/packs/evil/bin/"*
+check_exit "a layer that is a link to the host is refused" 1 build evil "$work/evil" --buildpacks "$work/packs" --stack "$root/buildpacks/stack.yaml"
+check_says "the message" "layer 'host' of test/evil"
+
 # --- interrupted
 echo 'sleep 4712' > "$work/evil/evil.sh"
 "$MONBAN" build "$work/evil" --name evil --layout "$layout" > "$work/build.log" 2>&1 &
