@@ -1,5 +1,5 @@
-/* hello.c - a web server small enough to read: GET / greets, GET /healthz and /readyz say that it is alive.
- * Listens on $PORT (default 8080); a TERM signal ends it after the request at hand. */
+/* hello.c - a web server small enough to read: GET / greets, GET /healthz and /readyz say that it
+ * is alive. Listens on $PORT (default 8080); a TERM signal ends it after the request at hand. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,7 +44,8 @@ static void serve(int fd)
     request[len] = 0;
     if (strncmp(request, "GET / ", 6) == 0)
         answer(fd, "200 OK", "Hello from C.\n");
-    else if (strncmp(request, "GET /healthz ", 13) == 0 || strncmp(request, "GET /readyz ", 12) == 0)
+    else if (strncmp(request, "GET /healthz ", 13) == 0 ||
+             strncmp(request, "GET /readyz ", 12) == 0)
         answer(fd, "200 OK", "ok\n");
     else if (strncmp(request, "GET ", 4) == 0)
         answer(fd, "404 Not Found", "There is nothing here.\n");
@@ -73,7 +74,8 @@ int main(void)
     int listener = port > 0 && port < 65536 ? listen_on((unsigned short)port) : -1;
 
     if (listener < 0) {
-        fprintf(stderr, "hello: cannot listen on port '%s': %s\n", text ? text : "8080", strerror(errno));
+        fprintf(stderr, "hello: cannot listen on port '%s': %s\n", text ? text : "8080",
+                strerror(errno));
         return 1;
     }
     sigaction(SIGTERM, &term, NULL);
