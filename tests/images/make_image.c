@@ -23,17 +23,19 @@ static int make(int argc, char **argv, struct error *err)
         fs_read_at(AT_FDCWD, argv[4], &program, err) < 0 ||
         layer_add_file(writer, "app/server", 0755, buf_str(&program), err) < 0 ||
         layer_add_file(writer, "etc/passwd", 0644,
-                       STR("root:x:0:0::/:/sbin/nologin\napp:x:1000:1000::/:/sbin/nologin\n"), err) < 0 ||
+                       STR("root:x:0:0::/:/sbin/nologin\napp:x:1000:1000::/:/sbin/nologin\n"),
+                       err) < 0 ||
         layer_add_dir(writer, "tmp", 01777, err) < 0 || layer_finish(writer, &layer, err) < 0)
         return -1;
     for (int i = 5; i < argc; i++)
         if (json_array_append_new(env, json_string(argv[i])) < 0)
             return error_no_memory(err);
-    CLEANUP(json) json_t *config =
+    CLEANUP(json)
+    json_t *config =
         json_pack("{s:O,s:[s],s:s}", "Env", env, "Entrypoint", "/app/server", "User", "app");
     if (image_write(layout,
-                    &(struct image_options){.layers = &layer, .layer_count = 1, .config = config}, &image,
-                    err) < 0 ||
+                    &(struct image_options){.layers = &layer, .layer_count = 1, .config = config},
+                    &image, err) < 0 ||
         layout_tag(layout, argv[2], argv[3], &image, err) < 0)
         return -1;
     printf("%s\n", image.digest.text);

@@ -1,4 +1,5 @@
-/* tests/images/server.c - a static HTTP server for tests: answers $MESSAGE and its host name; ends at once on TERM.
+/* tests/images/server.c - a static HTTP server for tests: answers $MESSAGE and its host name; ends
+ * at once on TERM.
  *
  * GET /            "MESSAGE HOSTNAME\n"          GET /env/NAME    the variable
  * GET /file/PATH   the file                      GET /crash       exits 3
@@ -31,7 +32,8 @@ static int can_connect(const char *address, int port)
     inet_pton(AF_INET, address, &to.sin_addr);
     connect(fd, (struct sockaddr *)&to, sizeof(to));
     struct pollfd waiting = {.fd = fd, .events = POLLOUT};
-    int done = poll(&waiting, 1, 300) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) == 0 && code == 0;
+    int done = poll(&waiting, 1, 300) == 1 &&
+               getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) == 0 && code == 0;
     close(fd);
     return done;
 }
@@ -67,7 +69,8 @@ static void resolve(const char *name, char *out, size_t size)
     ssize_t n = recv(fd, packet, sizeof(packet), 0);
     close(fd);
     if (n > (ssize_t)len + 15 && packet[7] > 0)
-        snprintf(out, size, "%u.%u.%u.%u\n", packet[n - 4], packet[n - 3], packet[n - 2], packet[n - 1]);
+        snprintf(out, size, "%u.%u.%u.%u\n", packet[n - 4], packet[n - 3], packet[n - 2],
+                 packet[n - 1]);
     else
         snprintf(out, size, n > 0 ? "none %d\n" : "silence\n", n > 0 ? packet[3] & 15 : 0);
 }
@@ -95,7 +98,8 @@ int main(int argc, char **argv)
         ssize_t n = read(fd, request, sizeof(request) - 1);
         request[n > 0 ? n : 0] = '\0';
         sscanf(request, "GET %1999s", path);
-        snprintf(body, sizeof(body), "%s %s\n", getenv("MESSAGE") ? getenv("MESSAGE") : "hello", host);
+        snprintf(body, sizeof(body), "%s %s\n", getenv("MESSAGE") ? getenv("MESSAGE") : "hello",
+                 host);
         if (strcmp(path, "/crash") == 0)
             return 3;
         if (strcmp(path, "/fail") == 0)
@@ -117,8 +121,8 @@ int main(int argc, char **argv)
                 close(file);
         }
         int len = snprintf(answer, sizeof(answer),
-                           "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", status,
-                           strlen(body), body);
+                           "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                           status, strlen(body), body);
         if (write(fd, answer, (size_t)len) < 0)
             close(fd);
         else
