@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void set_text(struct error *err, enum error_kind kind, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void set_text(struct error *err, enum error_kind kind,
+                                                           const char *format, va_list args)
 {
     err->kind = kind;
     err->sys_errno = 0;

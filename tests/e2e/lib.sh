@@ -3,7 +3,7 @@
 set -uo pipefail
 root=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 MONBAN=${MONBAN:-$root/build/test/src/cli/monban}
-work=$(mktemp -d /tmp/monban-e2e.XXXXXX)
+work=$(mktemp -d "${TMPDIR:-/tmp}/monban-e2e.XXXXXX")
 export MONBAN_HOME=$work/home
 failures=0
 
