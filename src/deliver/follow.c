@@ -57,6 +57,16 @@ static void attempt_goes_on(struct follow *follow)
 
 /* --- the worker that fetches */
 
+/* Who must look at a release that is not what it should be, and how. */
+static void say_whose(struct follow *follow)
+{
+    size_t len = strlen(follow->reason);
+
+    (void)snprintf(follow->reason + len, sizeof follow->reason - len,
+                   "\nowner: who runs the registry and the gate\nnext: monban verify %s",
+                   follow->name); /* cut to fit */
+}
+
 static void on_fetched(const json_t *result, const struct error *err, void *ctx)
 {
     struct follow *follow = ctx;
@@ -76,6 +86,8 @@ static void on_fetched(const json_t *result, const struct error *err, void *ctx)
     bool is_final = err->kind == ERR_UNTRUSTED || err->kind == ERR_DENIED ||
                     err->kind == ERR_INVALID || err->kind == ERR_CONFLICT;
     follow_fail(follow, "verifying", err);
+    if (err->kind == ERR_UNTRUSTED)
+        say_whose(follow);
     follow_event(follow, is_final ? EVENT_REFUSED : EVENT_FAILED);
 }
 

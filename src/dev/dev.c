@@ -18,7 +18,11 @@
 #include "kube/rollout.h"
 #include "platform/platform.h"
 
-enum { DEV_TOKEN_LEN = 32, DEV_LOG_RETRY_MS = 200 };
+enum {
+    DEV_TOKEN_LEN = 32,
+    DEV_LOG_RETRY_MS = 200,
+    DEV_CONNECT_MS = 10000, /* a container that takes no saves for so long is built anew */
+};
 #define DEV_MANAGER "monban-dev"
 
 struct session {
@@ -44,6 +48,9 @@ struct session {
     struct loop_timer *log_timer;
     struct tree *tree;
     struct sync *sync;
+    struct strv pending; /* saved before the container was there */
+    int64_t pending_ms;  /* when the first of them was */
+    struct loop_timer *pending_timer;
     uint16_t live_port;
 };
 
@@ -113,10 +120,74 @@ static void on_applied(const json_t *answer, const struct error *err, void *ctx)
     apply_next(s);
 }
 
+static void send_changes(struct session *s, const struct tree_change *changes, size_t count,
+                         int64_t since_ms)
+{
+    struct error err = ERROR_INIT;
+
+    if (sync_send(s->sync, changes, count, since_ms, &err) < 0) {
+        say("%s: building instead", err.text);
+        s->since_ms = since_ms;
+        make(s);
+    }
+}
+
+static void drop_pending(struct session *s)
+{
+    strv_done(&s->pending);
+    s->pending = (struct strv)STRV_INIT;
+    loop_timer_remove(s->pending_timer);
+    s->pending_timer = NULL;
+}
+
+static void send_pending(struct session *s)
+{
+    struct tree_change *changes = calloc(s->pending.count + 1, sizeof *changes);
+
+    for (size_t i = 0; changes && i < s->pending.count; i++)
+        changes[i] = (struct tree_change){s->pending.items[i], false}; /* sync looks itself */
+    if (changes)
+        send_changes(s, changes, s->pending.count, s->pending_ms);
+    free(changes);
+    drop_pending(s);
+}
+
 static void on_connected(bool connected, const char *why, void *ctx)
 {
+    struct session *s = ctx;
+
     if (!connected)
         say("live update: cut off (%s); connecting again", why);
+    else if (s->pending.count > 0)
+        send_pending(s);
+}
+
+static void on_pending_timer(struct loop *loop, void *ctx)
+{
+    struct session *s = ctx;
+
+    s->pending_timer = NULL;
+    say("the container takes no saves: building instead");
+    s->since_ms = s->pending_ms;
+    drop_pending(s);
+    make(s);
+}
+
+/* The container is on its way: the files are sent once it is there. */
+static void keep_pending(struct session *s, const struct tree_change *changes, size_t count,
+                         int64_t since_ms)
+{
+    struct error lost = ERROR_INIT;
+
+    if (s->pending.count == 0)
+        s->pending_ms = since_ms;
+    for (size_t i = 0; i < count; i++) {
+        if (!strv_has(&s->pending, changes[i].path))
+            strv_add(&s->pending, changes[i].path);
+    }
+    if (!s->pending_timer &&
+        loop_add_timer(s->loop, DEV_CONNECT_MS, on_pending_timer, s, &s->pending_timer, &lost) < 0)
+        say_error("a save is lost", &lost);
 }
 
 static void on_commit(const json_t *report, int64_t took_ms, void *ctx)
@@ -309,6 +380,7 @@ static void on_made(const json_t *result, const struct error *err, void *ctx)
     s->next_object = 0;
     kube_flow_remove(TAKE(s->flow));
     sync_free(TAKE(s->sync)); /* of the pod that goes away */
+    drop_pending(s);          /* the image has them */
     apply_next(s);
 }
 
@@ -365,7 +437,6 @@ static bool is_build_input(const char *path)
 static void on_saved(const struct tree_change *changes, size_t count, int64_t since_ms, void *ctx)
 {
     struct session *s = ctx;
-    struct error err = ERROR_INIT;
     bool rebuild = !json_is_true(json_object_get(s->made, "isLive"));
     bool dependencies = false;
 
@@ -374,15 +445,13 @@ static void on_saved(const struct tree_change *changes, size_t count, int64_t si
     say("saved: %s%s", changes[0].path, count > 1 ? " and others" : "");
     if (dependencies)
         call_ghost(s);
-    if (rebuild || dependencies || s->maker || !sync_is_connected(s->sync)) {
+    if (rebuild || dependencies || s->maker) {
         s->since_ms = since_ms;
         make(s);
-        return;
-    }
-    if (sync_send(s->sync, changes, count, since_ms, &err) < 0) {
-        say("%s: building instead", err.text);
-        s->since_ms = since_ms;
-        make(s);
+    } else if (sync_is_connected(s->sync)) {
+        send_changes(s, changes, count, since_ms);
+    } else {
+        keep_pending(s, changes, count, since_ms);
     }
 }
 
@@ -463,6 +532,7 @@ static void stop(struct session *s)
     worker_remove(s->ghost);
     tree_free(s->tree);
     sync_free(s->sync);
+    drop_pending(s);
     kube_flow_remove(s->flow);
     kube_log_remove(s->log);
     loop_timer_remove(s->log_timer);

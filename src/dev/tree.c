@@ -107,6 +107,25 @@ static int add_folders(struct tree *tree, const char *path, bool tell, unsigned 
     return 0;
 }
 
+static bool is_pattern_file(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    return strcmp(base ? base + 1 : path, ".gitignore") == 0;
+}
+
+/* A .gitignore was saved: all of them are read again, in the order of the folders. */
+static void reread_patterns(struct tree *tree)
+{
+    struct ignore *fresh = ignore_new();
+
+    if (!fresh)
+        return; /* the old ones go on */
+    ignore_free(tree->ignore);
+    tree->ignore = fresh;
+    for (size_t i = 0; i < tree->folder_count; i++)
+        read_patterns(tree, tree->folders[i].path);
+}
+
 static void tell(struct loop *loop, void *ctx)
 {
     struct tree *tree = ctx;
@@ -151,6 +170,8 @@ static void on_event(struct tree *tree, const struct inotify_event *event)
     CLEANUP(text) char *path = join(dir, event->name);
     if (!path || ignore_has(tree->ignore, path, is_dir))
         return;
+    if (is_pattern_file(path) && !(event->mask & IN_CREATE))
+        reread_patterns(tree);
     if (tree->changed.count == 0)
         tree->since_ms = clock_monotonic_ms();
     if (is_dir && (event->mask & (IN_CREATE | IN_MOVED_TO))) {

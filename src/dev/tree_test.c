@@ -120,6 +120,22 @@ static void a_save_is_told_once_and_ignored_files_never(void **state)
     assert_string_equal(w->told, "+lib/deep/a.js ");
 }
 
+static void a_saved_gitignore_counts_from_then_on(void **state)
+{
+    struct world *w = *state;
+
+    put(w, "a.out", "1");
+    wait_told(w);
+    assert_string_equal(w->told, "+a.out ");
+    put(w, ".gitignore", "*.out\n");
+    wait_told(w);
+    assert_string_equal(w->told, "+.gitignore ");
+    put(w, "a.out", "2");
+    put(w, "x.tmp", "3"); /* ignored before, and no more */
+    wait_told(w);
+    assert_string_equal(w->told, "+x.tmp ");
+}
+
 /* --- sync */
 
 struct heard {
@@ -230,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_save_is_told_once_and_ignored_files_never, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_saved_gitignore_counts_from_then_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_go_to_the_agent_and_the_report_comes_back, set_up,
                                         tear_down),
     };
