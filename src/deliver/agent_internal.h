@@ -1,11 +1,16 @@
 /* deliver/agent_internal.h - the running agent: what its files share. One loop, one thread.
  *
- *   agent.c    the daemon: start, folders that are watched, the end       upstream.c  what is
- * offered follow.c   one workload: events → machine.h → actions                 decide.c    what is
- * waited for apply.c    objects → API server, pruning                              live.c drift and
- * health report.c   the state ConfigMaps                                       orders.c    orders
- * of people memory.c   state.json                                                 serve.c     its
- * own registry */
+ *   agent.c     the daemon: start, folders that are watched, the end
+ *   upstream.c  what is offered: the catalog, long polls
+ *   follow.c    one workload: events → machine.h → actions
+ *   decide.c    what a verified release still waits for
+ *   side.c      promotions and re-checks, beside the attempt
+ *   apply.c     objects → API server, pruning
+ *   live.c      drift and health
+ *   report.c    the state ConfigMaps
+ *   orders.c    orders of people
+ *   memory.c    state.json
+ *   serve.c     its own registry */
 #pragma once
 #include "base/loop.h"
 #include "deliver/deliver.h"
