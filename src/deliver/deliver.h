@@ -18,12 +18,14 @@
  *   upstream/promotion.pub       whose promotions are waited for; absent where the gate is followed
  *   tokens/CLUSTER               read tokens that our registry accepts, one file a follower
  *   pki/ca.pem, ca.key, server.pem, server.key
- *   state.json                   what was accepted, applied, refused: see state.h
+ *   secrets/                     credentials of services (platform/services names the files)
+ *   state.json                   what was accepted, applied, refused: see memory.c
  *   agent.pid, agent.log
  *
  * Files: agent.c (the daemon), machine.h (the table state × event → action), bind.h (service
- * bindings), dress.h (conventions, agents, egress), drift.h, worker.h (pull and verify), order.h
- * (approve, rollback). Source: docs/design.md, "Outer cluster state"; servicebinding.io/v1. */
+ * bindings), dress.h (conventions, agents, egress), drift.h, worker.h and job.h (what
+ * workers do), order.c (approve, rollback); agent_internal.h lists the rest. Source:
+ * docs/design.md, "Outer cluster state"; servicebinding.io/v1. */
 #pragma once
 #include "base/error.h"
 #include "wire/json.h"

@@ -22,8 +22,7 @@ enum { KUBE_TIMEOUT_MS = 30000, KUBE_ANSWER_MAX = 64 << 20 };
 /* Connects nowhere yet. `config` is only read during the call. */
 NODISCARD int kube_client_new(const struct kube_config *config, struct kube_client **ret,
                               struct error *err);
-/* The usual two steps in one: the kubeconfig file `path` (NULL: $KUBECONFIG is not looked at, ~
- * neither: INVALID), its context `context` (NULL: the current one). */
+/* Both steps in one: the kubeconfig file `path`, and its context (NULL: the current one). */
 NODISCARD int kube_client_open(const char *path, const char *context, struct kube_client **ret,
                                struct error *err);
 void kube_client_free(struct kube_client *client);
