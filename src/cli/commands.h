@@ -6,6 +6,7 @@ extern const struct cli_command cli_fabric_host;
 extern const struct cli_command cli_gate;
 extern const struct cli_command cli_gate_repository;
 extern const struct cli_command cli_gate_walk;
+extern const struct cli_command cli_gate_status;
 extern const struct cli_command cli_push_hook;
 extern const struct cli_command cli_up;
 extern const struct cli_command cli_down;

@@ -7,6 +7,8 @@
 #include "cli/commands.h"
 #include "gate/gate.h"
 
+enum { WORDS_MAX = 64 << 20 }; /* bytes of a walk's output: builds talk a lot */
+
 static int run_gate(struct cli *cli, int argc, char **argv)
 {
     struct error err = ERROR_INIT;
@@ -174,3 +176,76 @@ static int run_gate_walk(struct cli *cli, int argc, char **argv)
 const struct cli_command cli_gate_walk = {
     "gate walk", "APP COMMIT", "walk a commit that is at the gate already, again",
     "After the platform changed, or new advisories came. Exit code 3: refused.", run_gate_walk};
+
+static const char *text_at(const json_t *object, const char *path)
+{
+    const char *text = json_str_at(object, path);
+
+    return text ? text : "-";
+}
+
+static void print_walk(const json_t *app)
+{
+    const json_t *watch = json_object_get(app, "watch");
+    char number[24] = "-";
+    int64_t sequence = json_int_at(app, "sequence", 0);
+
+    if (sequence)
+        (void)snprintf(number, sizeof number, "%lld", (long long)sequence);
+    printf("%-20s %-10s %-8s %-12.12s %-21s %s\n", text_at(app, "app"), text_at(app, "state"),
+           number, text_at(app, "commit"), text_at(app, "at"), text_at(app, "subject"));
+    if (!watch)
+        return;
+    printf("    watches %s of %s\n", text_at(watch, "branch"), text_at(watch, "url"));
+    if (json_str_at(watch, "error"))
+        printf("    not fetched since %s: %s\n    owner: the platform team\n"
+               "    next: correct spec.sources of platform.yaml, then monban up --platform DIR\n",
+               text_at(watch, "since"), text_at(watch, "error"));
+}
+
+static int say_last_words(struct cli *cli, const char *app)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(buf) struct buf text = BUF_INIT(WORDS_MAX);
+
+    if (gate_last_words(cli->home, app, &text, &err) < 0)
+        return cli_fail(cli, &err, "git push $(monban gate repository APP) main");
+    (void)fwrite(buf_text(&text), 1, text.len, stdout); /* a closed pipe changes nothing */
+    return CLI_DONE;
+}
+
+static int run_gate_status(struct cli *cli, int argc, char **argv)
+{
+    struct error err = ERROR_INIT;
+    CLEANUP(strv) struct strv words = STRV_INIT;
+    CLEANUP(json) json_t *apps = NULL;
+    size_t i;
+    const json_t *app;
+    bool done;
+
+    if (cli_options(cli, &cli_gate_status, argc, argv, NULL, &words, &done) < 0)
+        return CLI_USAGE;
+    if (done)
+        return CLI_DONE;
+    if (words.count > 1)
+        return cli_usage(&cli_gate_status, "at most one app's name, please");
+    if (words.count == 1 && !cli->json)
+        return say_last_words(cli, words.items[0]);
+    if (gate_status(cli->home, &apps, &err) < 0)
+        return cli_fail(cli, &err, NULL);
+    if (cli->json) {
+        cli_print_json(apps);
+        return CLI_DONE;
+    }
+    printf("%-20s %-10s %-8s %-12s %-21s %s\n", "APP", "LAST WALK", "RELEASE", "COMMIT", "AT",
+           "SUBJECT");
+    json_array_foreach(apps, i, app)
+    {
+        print_walk(app);
+    }
+    return CLI_DONE;
+}
+
+const struct cli_command cli_gate_status = {
+    "gate status", "[APP]", "how the last walk of each app ended, or what that of one app said",
+    "Also of repositories that are watched: why one cannot be fetched.", run_gate_status};

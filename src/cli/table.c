@@ -15,6 +15,7 @@ const struct cli_command *const cli_table[] = {
     &cli_gate,
     &cli_gate_repository,
     &cli_gate_walk,
+    &cli_gate_status,
     &cli_release_list,
     &cli_release_show,
     &cli_release_export,

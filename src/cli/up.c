@@ -1,5 +1,6 @@
 /* cli/up.c - monban up, monban down: the whole road on one machine. */
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -94,6 +95,7 @@ static int open_ways(struct cli *cli, const struct platform *platform, struct er
     return result;
 }
 
+/* A gate that runs already learns that the platform folder is another one. */
 static int start_gate(struct cli *cli, struct error *err)
 {
     CLEANUP(text) char *log = fs_join(cli->home, "gate/gate.log");
@@ -105,6 +107,9 @@ static int start_gate(struct cli *cli, struct error *err)
         return error_no_memory(err);
     if (gate_prepare(cli->home, err) < 0)
         return -1;
+    int running = daemon_pid(pid);
+    if (running > 0)
+        (void)kill(running, SIGHUP); /* gone meanwhile: it is started below */
     const struct daemon_options options = {.name = "gate",
                                            .arguments = arguments,
                                            .log_path = log,

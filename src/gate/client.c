@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/io.h"
 #include "gate/gate.h"
+#include "source/source.h"
 
 enum { ANSWER_LINE_MAX = 1 << 16 };
 
@@ -75,10 +76,34 @@ int gate_submit(const char *home, const struct gate_request *request, gate_say_f
     return read_answer(fd, say, ctx, ret_exit, err);
 }
 
+/* What is known of one app: its last walk, and "watch" if its remote is watched. */
+static int add_app(const char *dir, const char *app, json_t *list, struct error *err)
+{
+    CLEANUP(text) char *walk_path = str_format("%s/%s.json", dir, app);
+    CLEANUP(text) char *watch_path = str_format("%s/%s.watch", dir, app);
+    CLEANUP(json) json_t *walk = NULL;
+    CLEANUP(json) json_t *watch = NULL;
+
+    if (!walk_path || !watch_path)
+        return error_no_memory(err);
+    if (fs_exists(AT_FDCWD, walk_path) && json_read_file(AT_FDCWD, walk_path, &walk, err) < 0)
+        return -1;
+    if (fs_exists(AT_FDCWD, watch_path) && json_read_file(AT_FDCWD, watch_path, &watch, err) < 0)
+        return -1;
+    if (!walk)
+        walk = json_pack("{s:s}", "app", app);
+    if (!walk || (watch && json_object_set(walk, "watch", watch) < 0) ||
+        json_array_append(list, walk) < 0)
+        return error_no_memory(err);
+    return 0;
+}
+
 int gate_status(const char *home, json_t **ret, struct error *err)
 {
+    const struct str endings[] = {STR(".json"), STR(".watch")};
     CLEANUP(text) char *dir = fs_join(home, "gate/state");
     CLEANUP(strv) struct strv names = STRV_INIT;
+    CLEANUP(strv) struct strv apps = STRV_INIT;
     CLEANUP(json) json_t *list = json_array();
 
     if (!dir || !list)
@@ -86,17 +111,39 @@ int gate_status(const char *home, json_t **ret, struct error *err)
     if (fs_exists(AT_FDCWD, dir) && fs_list(AT_FDCWD, dir, &names, err) < 0)
         return -1;
     for (size_t i = 0; i < names.count; i++) {
-        CLEANUP(text) char *path = fs_join(dir, names.items[i]);
-        json_t *state = NULL;
-        if (!str_ends(str_of(names.items[i]), STR(".json")))
-            continue;
-        if (!path)
-            return error_no_memory(err);
-        if (json_read_file(AT_FDCWD, path, &state, err) < 0)
+        struct str name = str_of(names.items[i]);
+        for (size_t e = 0; e < ARRAY_LEN(endings); e++) {
+            CLEANUP(text) char *app = NULL;
+            if (!str_ends(name, endings[e]))
+                continue;
+            app = str_dup(str_first(name, name.len - endings[e].len));
+            if (!app)
+                return error_no_memory(err);
+            if (!strv_has(&apps, app))
+                strv_add(&apps, app);
+        }
+    }
+    if (strv_ok(&apps, err) < 0)
+        return -1;
+    for (size_t i = 0; i < apps.count; i++) {
+        if (add_app(dir, apps.items[i], list, err) < 0)
             return -1;
-        if (json_array_append_new(list, state) < 0)
-            return error_no_memory(err);
     }
     *ret = TAKE(list);
     return 0;
+}
+
+int gate_last_words(const char *home, const char *app, struct buf *out, struct error *err)
+{
+    CLEANUP(text) char *path = str_format("%s/gate/state/%s.log", home, app);
+
+    if (!source_name_is_fit(app))
+        return error_set(err, ERR_INVALID, "'%s' cannot be the name of an app", app);
+    if (!path)
+        return error_no_memory(err);
+    if (fs_read_at(AT_FDCWD, path, out, err) == 0)
+        return 0;
+    return err->kind == ERR_NOT_FOUND
+               ? error_set(err, ERR_NOT_FOUND, "no commit of '%s' has walked yet", app)
+               : -1;
 }

@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "gate/queue.h"
+#include "gate/watch.h"
 #include "oci/registry_server.h"
 #include "source/source.h"
 #include "wire/http_server.h"
@@ -24,6 +25,7 @@ struct gate {
     struct loop *loop;                  /* owned, as all below */
     struct signer *signer;
     struct queue *queue;
+    struct watches *watches;
     struct registry *registry;
     struct http_server *server;
     struct secret tokens[TOKENS_MAX];
@@ -180,6 +182,13 @@ static void answer(struct http_request *req, void *ctx)
         http_respond(req, 404, NULL, STR("not found\n"));
 }
 
+static void forget_tokens(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->token_count; i++)
+        secret_done(&gate->tokens[i]);
+    gate->token_count = 0;
+}
+
 static int read_tokens(struct gate *gate, struct error *err)
 {
     CLEANUP(text) char *dir = fs_join(gate->options->home, "gate/tokens");
@@ -189,6 +198,7 @@ static int read_tokens(struct gate *gate, struct error *err)
         return error_no_memory(err);
     if (fs_list(AT_FDCWD, dir, &names, err) < 0)
         return -1;
+    forget_tokens(gate);
     for (size_t i = 0; i < names.count && gate->token_count < TOKENS_MAX; i++) {
         CLEANUP(text) char *path = fs_join(dir, names.items[i]);
         if (!path)
@@ -256,22 +266,36 @@ static void stop(struct loop *loop, int signal, void *ctx)
     loop_stop(loop);
 }
 
+/* The platform folder was replaced: what the daemon itself holds of it is read again. Walks read it
+ * each for itself. */
+static void take_platform(struct loop *loop, int signal, void *ctx)
+{
+    struct gate *gate = ctx;
+    struct error err = ERROR_INIT;
+    CLEANUP(text) char *path = fs_join(gate->options->home, "platform");
+    CLEANUP(platform) struct platform *platform = NULL;
+
+    (void)loop;
+    (void)signal;
+    if (!path || platform_read(path, &platform, &err) < 0 || read_tokens(gate, &err) < 0 ||
+        watches_set(gate->watches, platform, &err) < 0)
+        log_error("the platform could not be read again", log_err(&err));
+    else
+        log_info("the platform was read again", log_str("home", gate->options->home));
+}
+
 static int start_queue(struct gate *gate, const struct platform *platform, struct error *err)
 {
     const struct queue_options options = {.loop = gate->loop,
                                           .home = gate->options->home,
                                           .program = gate->options->program,
-                                          .signer = gate->signer};
-    size_t count;
+                                          .signer = gate->signer,
+                                          .lock_fd = gate->lock};
 
-    if (queue_new(&options, &gate->queue, err) < 0)
+    if (queue_new(&options, &gate->queue, err) < 0 ||
+        watches_new(gate->loop, gate->options->home, gate->queue, &gate->watches, err) < 0)
         return -1;
-    const struct platform_source *sources = platform_sources(platform, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (queue_watch(gate->queue, &sources[i], err) < 0)
-            return -1;
-    }
-    return 0;
+    return watches_set(gate->watches, platform, err);
 }
 
 static int start_socket(struct gate *gate, struct error *err)
@@ -320,7 +344,8 @@ static int gate_start(struct gate *gate, struct error *err)
     if (platform_read(platform_path, &platform, err) < 0 || loop_new(&gate->loop, err) < 0)
         return -1;
     if (loop_add_signal(gate->loop, SIGTERM, stop, gate, err) < 0 ||
-        loop_add_signal(gate->loop, SIGINT, stop, gate, err) < 0)
+        loop_add_signal(gate->loop, SIGINT, stop, gate, err) < 0 ||
+        loop_add_signal(gate->loop, SIGHUP, take_platform, gate, err) < 0)
         return -1;
     if (start_queue(gate, platform, err) < 0 || start_registry(gate, platform, err) < 0 ||
         start_socket(gate, err) < 0)
@@ -330,6 +355,7 @@ static int gate_start(struct gate *gate, struct error *err)
 
 static void gate_stop(struct gate *gate)
 {
+    watches_free(gate->watches);
     queue_free(gate->queue);
     http_server_free(gate->server);
     registry_free(gate->registry);
@@ -337,8 +363,7 @@ static void gate_stop(struct gate *gate)
     signer_free(gate->signer);
     io_close(&gate->sock);
     io_close(&gate->lock);
-    for (size_t i = 0; i < gate->token_count; i++)
-        secret_done(&gate->tokens[i]);
+    forget_tokens(gate);
 }
 
 int gate_run(const struct gate_options *options, struct error *err)

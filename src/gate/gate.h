@@ -10,16 +10,19 @@
  *   pki/ca.pem, ca.key, server.pem, server.key
  *   tokens/CLUSTER         read token of each outer cluster
  *   state/APP.json         the last walk of each app: {"app","commit","state","exit","stages",…}
+ *   state/APP.log          what it said
+ *   state/APP.watch        what is known of a watched repository: see watch.h
  *   cache/ stacks/ work/   of the build; work/ is emptied at start
  *   gate.sock, gate.pid, gate.log
  *
  * The daemon is three kinds of processes: the loop (sockets, registry, queue), the signer (the
  * key), and a worker for each walk (parses what came from outside, starts sandboxes). Read walk.h
- * next: the road of one commit; then queue.c (who walks when), gate.c (the daemon), prepare.c
- * (keys, certificates, tokens). */
+ * next: the road of one commit; then queue.c (who walks when), watch.c (remote repositories),
+ * gate.c (the daemon), prepare.c (keys, certificates, tokens). */
 #pragma once
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "wire/json.h"
 
@@ -41,8 +44,8 @@ struct gate_options {
     uint16_t port;      /* 0: GATE_REGISTRY_PORT */
     int ready_fd;       /* 0 or -1: none; gets one byte when all listens, and is closed */
 };
-/* The daemon, until SIGTERM or SIGINT: running walks are ended and their pushes told so. CONFLICT
- * if another gate serves this home. */
+/* The daemon, until SIGTERM or SIGINT: running walks are ended and their pushes told so. SIGHUP:
+ * the platform folder was replaced. CONFLICT if another gate serves this home. */
 NODISCARD int gate_run(const struct gate_options *options, struct error *err);
 
 /* The bare repository of an app, made if missing: its path, free() it. */
@@ -63,5 +66,9 @@ typedef void gate_say_fn(struct str line, void *ctx);
 NODISCARD int gate_submit(const char *home, const struct gate_request *request, gate_say_fn *say,
                           void *ctx, int *ret_exit, struct error *err);
 
-/* Every app's last walk, by name: an array of the documents state/APP.json. */
+/* Every app that walked or is watched, by name: an array of the documents state/APP.json, each with
+ * "watch" (state/APP.watch) if its remote repository is watched. */
 NODISCARD int gate_status(const char *home, json_t **ret, struct error *err);
+/* What the last walk of an app said, appended to `out`. NOT_FOUND if there was none. */
+NODISCARD int gate_last_words(const char *home, const char *app, struct buf *out,
+                              struct error *err);

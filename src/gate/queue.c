@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "gate/walk.h"
+#include "gate/watch.h"
 #include "source/source.h"
 
 enum { STOP_GRACE_MS = 5000 };
@@ -27,20 +29,11 @@ struct job {
     pid_t pid;            /* of the worker, 0 while it waits */
 };
 
-struct watch {
-    struct watch *next;
-    struct queue *queue; /* borrowed: its owner */
-    char app[64], url[1024], branch[256];
-    int64_t poll_ms;
-    struct loop_timer *timer; /* owned by the loop */
-};
-
 struct queue {
     struct queue_options options;
     struct job *jobs; /* owned; oldest first, running ones included */
     size_t job_count;
     size_t running;
-    struct watch *watches; /* owned */
     bool closing;
 };
 
@@ -55,7 +48,6 @@ int queue_new(const struct queue_options *options, struct queue **ret, struct er
     return 0;
 }
 
-/* A listener that has left, or whose socket is full for good, loses its text; the walk does not. */
 static void say_fd(struct str line, void *ctx)
 {
     struct error lost = ERROR_INIT;
@@ -104,19 +96,40 @@ static int walk_platform(const struct queue_options *options, struct platform **
     return platform_read(path, ret, err);
 }
 
-/* Only in the worker. A watched remote is fetched first: *item gets the commit. 1: nothing new. */
-static int fetch_watched(const struct queue_options *options, struct queue_item *item,
-                         const char *repository, struct error *err)
-{
-    char commit[SOURCE_COMMIT_SIZE];
-    bool changed;
+/* A listener that has left, or whose socket is full for good, loses its text; the walk does not.
+ * The text is also kept, for `monban gate status APP`. */
+struct listener {
+    int fd;      /* -1: nobody */
+    int kept_fd; /* HOME/gate/state/APP.log, or -1 */
+};
 
-    (void)options;
-    if (source_fetch(repository, item->source_uri, item->ref + strlen("refs/heads/"), commit,
-                     &changed, err) < 0)
-        return -1;
-    (void)snprintf(item->commit, sizeof item->commit, "%s", commit); /* both hold 64 digits */
-    return changed ? 0 : 1;
+static void say_both(struct str line, void *ctx)
+{
+    struct listener *listener = ctx;
+
+    say_fd(line, &listener->fd);
+    say_fd(line, &listener->kept_fd);
+}
+
+static int open_kept(const struct queue_options *options, const char *app)
+{
+    CLEANUP(text) char *path = str_format("%s/gate/state/%s.log", options->home, app);
+
+    return path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+}
+
+/* What no walk could begin with. */
+static int cannot_start(const struct queue_item *item, const struct error *err,
+                        struct listener *listener)
+{
+    char text[ERROR_TEXT_MAX + ERROR_PLACE_MAX];
+
+    error_format(err, text, sizeof text);
+    log_error("a walk cannot start", log_str("app", item->app), log_str("error", text));
+    say_both(str_of(text), listener);
+    say_both(STR("owner: the platform team"), listener);
+    say_both(STR("next: monban platform check HOME/platform"), listener);
+    return 1;
 }
 
 static int run_walk(const struct queue_options *options, struct queue_item *item, int fd)
@@ -124,20 +137,13 @@ static int run_walk(const struct queue_options *options, struct queue_item *item
     struct error err = ERROR_INIT;
     CLEANUP(platform) struct platform *platform = NULL;
     CLEANUP(text) char *repository = str_format("%s/gate/git/%s.git", options->home, item->app);
+    struct listener listener = {fd, open_kept(options, item->app)};
     int result = repository ? walk_platform(options, &platform, &err) : error_no_memory(&err);
 
     if (result == 0 && !item->commit[0])
-        result = fetch_watched(options, item, repository, &err);
-    if (result == 1)
-        return 0;
-    if (result < 0) {
-        char text[ERROR_TEXT_MAX + ERROR_PLACE_MAX];
-        error_format(&err, text, sizeof text);
-        log_error("a walk cannot start", log_str("app", item->app), log_str("error", text));
-        say_fd(str_of(text), &fd);
-        say_fd(STR("owner: the platform team"), &fd);
-        return 1;
-    }
+        result = source_resolve(repository, item->ref, item->commit, &err);
+    if (result < 0)
+        return cannot_start(item, &err, &listener);
     const struct walk_options walk = {
         .home = options->home,
         .app = item->app,
@@ -148,12 +154,14 @@ static int run_walk(const struct queue_options *options, struct queue_item *item
         .platform = platform,
         .signer = options->signer,
         .source_uri = item->source_uri[0] ? item->source_uri : NULL,
-        .say = say_fd,
-        .ctx = &fd,
+        .say = say_both,
+        .ctx = &listener,
     };
     enum walk_outcome outcome = walk_commit(&walk);
     log_info("walk ended", log_str("app", item->app), log_str("commit", item->commit),
              log_str("outcome", walk_outcome_name(outcome)));
+    if (item->source_uri[0] && watch_note_walked(options->home, item->app, item->commit, &err) < 0)
+        log_warn("a watched commit will be walked again", log_str("app", item->app), log_err(&err));
     return walk_exit_code(outcome);
 }
 
@@ -210,11 +218,31 @@ static void listener_left(struct loop *loop, int fd, uint32_t events, void *ctx)
     free_job(job);
 }
 
+pid_t queue_fork(struct queue *queue)
+{
+    pid_t starter = getpid();
+    pid_t pid = fork();
+
+    if (pid > 0)
+        (void)setpgid(pid, pid);
+    if (pid != 0)
+        return pid;
+    sigset_t none;
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail with these arguments */
+    (void)setpgid(0, 0);                         /* the parent does it too: one succeeds */
+    /* A gate that was killed leaves no walk behind, and its place is free for the next one. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != starter)
+        _exit(1);
+    io_close(&queue->options.lock_fd);
+    return 0;
+}
+
 static void start_worker(struct job *job)
 {
     struct queue *queue = job->queue;
     struct error err = ERROR_INIT;
-    pid_t pid = fork();
+    pid_t pid = queue_fork(queue);
 
     if (pid < 0) {
         log_error("no worker can be started", log_str("app", job->item.app));
@@ -224,14 +252,8 @@ static void start_worker(struct job *job)
         free_job(job);
         return;
     }
-    if (pid == 0) {
-        sigset_t none;
-        sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail with these arguments */
-        (void)setpgid(0, 0);                         /* the parent does it too: one succeeds */
+    if (pid == 0)
         _exit(run_walk(&queue->options, &job->item, job->fd));
-    }
-    (void)setpgid(pid, pid);
     job->pid = pid;
     queue->running++;
     if (loop_add_child(queue->options.loop, pid, worker_ended, job, &err) < 0) {
@@ -291,48 +313,13 @@ int queue_add(struct queue *queue, const struct queue_item *item, int take_fd, s
     return 0;
 }
 
-static void watch_due(struct loop *loop, void *ctx)
+bool queue_has(const struct queue *queue, const char *app)
 {
-    struct watch *watch = ctx;
-    struct error err = ERROR_INIT;
-    struct queue_item item = {0};
-
-    (void)loop;
-    loop_timer_set(watch->timer, watch->poll_ms);
-    if (app_is_walking(watch->queue, watch->app))
-        return;
-    /* Their sizes are the same or larger. */
-    (void)snprintf(item.app, sizeof item.app, "%s", watch->app);
-    (void)snprintf(item.ref, sizeof item.ref, "refs/heads/%.240s", watch->branch);
-    (void)snprintf(item.source_uri, sizeof item.source_uri, "%s", watch->url);
-    if (queue_add(watch->queue, &item, -1, &err) < 0)
-        log_warn("a watched repository is looked at later", log_str("app", watch->app),
-                 log_err(&err));
-}
-
-int queue_watch(struct queue *queue, const struct platform_source *source, struct error *err)
-{
-    struct watch *watch = calloc(1, sizeof *watch);
-
-    if (!watch)
-        return error_no_memory(err);
-    watch->queue = queue;
-    watch->poll_ms = source->poll_ms;
-    if ((size_t)snprintf(watch->app, sizeof watch->app, "%s", source->app) >= sizeof watch->app ||
-        (size_t)snprintf(watch->url, sizeof watch->url, "%s", source->url) >= sizeof watch->url ||
-        (size_t)snprintf(watch->branch, sizeof watch->branch, "%s", source->branch) >=
-            sizeof watch->branch) {
-        free(watch);
-        return error_set(err, ERR_LIMIT, "the watched source of '%s' has too long a name",
-                         source->app);
+    for (const struct job *job = queue->jobs; job; job = job->next) {
+        if (strcmp(job->item.app, app) == 0)
+            return true;
     }
-    if (loop_add_timer(queue->options.loop, 0, watch_due, watch, &watch->timer, err) < 0) {
-        free(watch);
-        return -1;
-    }
-    watch->next = queue->watches;
-    queue->watches = watch;
-    return 0;
+    return false;
 }
 
 void queue_free(struct queue *queue)
@@ -356,12 +343,6 @@ void queue_free(struct queue *queue)
         say_exit(job->fd, 1);
         unlink_job(job);
         free_job(job);
-    }
-    while (queue->watches) {
-        struct watch *watch = queue->watches;
-        queue->watches = watch->next;
-        loop_timer_remove(watch->timer);
-        free(watch);
     }
     free(queue);
 }

@@ -1,4 +1,5 @@
-/* gate/queue.h - who walks when: pushes and watched repositories wait here for a worker process.
+/* gate/queue.h - who walks when: pushes and watched commits (watch.h) wait here for a worker
+ * process.
  *
  * One walk of an app at a time (the order of its commits is the order of its releases),
  * GATE_WALKS_AT_ONCE in all. A newer push of an app takes the place of one that still waits: the
@@ -6,7 +7,6 @@
 #pragma once
 #include "base/loop.h"
 #include "gate/gate.h"
-#include "platform/platform.h"
 #include "sign/sign.h"
 
 struct queue;
@@ -16,6 +16,7 @@ struct queue_options {
     const char *home;
     const char *program;
     struct signer *signer;
+    int lock_fd; /* of the gate's place: closed in workers, or -1 */
 };
 NODISCARD int queue_new(const struct queue_options *options, struct queue **ret, struct error *err);
 /* Ends running walks (their process groups get TERM, then KILL) and tells those who wait. */
@@ -27,12 +28,14 @@ DEFINE_CLEANUP(queue, struct queue *, queue_free)
 struct queue_item {
     char app[64];
     char ref[256];
-    char commit[80];
+    char commit[80];        /* "": where the ref stands by then */
     char source_uri[1024];  /* of a watched remote; "" for a push */
     char objects_dir[1024]; /* see struct gate_request; "" for none */
 };
 NODISCARD int queue_add(struct queue *queue, const struct queue_item *item, int take_fd,
                         struct error *err);
-/* Watch a remote: fetched every poll_ms in a worker, walked if its branch moved. */
-NODISCARD int queue_watch(struct queue *queue, const struct platform_source *source,
-                          struct error *err);
+bool queue_has(const struct queue *queue, const char *app); /* waits or walks */
+
+/* fork(), for a worker: 0 in it, with signals as at a start, a process group of its own, and an end
+ * when the gate ends. -1 with errno. */
+pid_t queue_fork(struct queue *queue);
