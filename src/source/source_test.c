@@ -273,9 +273,12 @@ static void swapped_object_is_untrusted(void **state)
     assert_int_equal(GIT(f, &b, "rev-parse", "main:run"), 0);
     assert_int_equal(GIT(f, &commit, "rev-parse", "main"), 0);
     CLEANUP(text)
-    char *from = str_format("%s/.git/objects/%.2s/%.38s", f->work, buf_text(&a), buf_text(&a) + 2);
+    char *from =
+        str_format("%s/.git/objects/%.*s/%.*s", f->work, STR_ARG(str_first(buf_str(&a), 2)),
+                   STR_ARG(str_first(str_skip(buf_str(&a), 2), 38)));
     CLEANUP(text)
-    char *to = str_format("%s/.git/objects/%.2s/%.38s", f->work, buf_text(&b), buf_text(&b) + 2);
+    char *to = str_format("%s/.git/objects/%.*s/%.*s", f->work, STR_ARG(str_first(buf_str(&b), 2)),
+                          STR_ARG(str_first(str_skip(buf_str(&b), 2), 38)));
     CLEANUP(text) char *repository = str_format("%s/.git", f->work);
     CLEANUP(text) char *id = str_dup(str_trim(buf_str(&commit)));
     OK(fs_read_at(AT_FDCWD, from, &bytes, &err));

@@ -138,7 +138,10 @@ sed -i 's/Visitors/Guests/' "$main"; road_commit "$app" "to be tampered with"
 check "a release to be tampered with" road_push "$app"
 sequence=$((sequence + 1))
 digest=$("$MONBAN" release list guestbook -o json | jq -r '.guestbook[0].image')
-layer=$(jq -r '.layers | sort_by(.size) | .[0].digest' "$registry/blobs/sha256/${digest#sha256:}")
+layer= # one that staging does not have yet
+for candidate in $(jq -r '.layers[].digest' "$registry/blobs/sha256/${digest#sha256:}"); do
+	[ -e "$MONBAN_HOME/agents/staging/registry/blobs/sha256/${candidate#sha256:}" ] || layer=$candidate
+done
 cp "$registry/blobs/sha256/${layer#sha256:}" "$work/blob"
 printf 'X' | dd of="$registry/blobs/sha256/${layer#sha256:}" bs=1 seek=20 conv=notrunc 2> /dev/null
 "$MONBAN" up > /dev/null
