@@ -26,9 +26,11 @@ int walk_source(struct walk *w, struct error *err)
 {
     CLEANUP(fd) int tree_fd = -1;
 
-    walk_begin(w, "source", WALK_OWNER_APP, "push again, after correcting the place named above");
-    if (source_describe(w->repository, w->options->commit, &w->commit, err) < 0 ||
-        source_export(w->repository, w->options->commit, w->tree_dir, err) < 0)
+    walk_begin(w, "source", WALK_OWNER_APP, "push the commit to the gate first, on any branch");
+    if (source_describe(w->repository, w->options->commit, &w->commit, err) < 0)
+        return -1;
+    w->next = "push again, after correcting the place named above";
+    if (source_export(w->repository, w->options->commit, w->tree_dir, err) < 0)
         return -1;
     if (fs_open_dir(AT_FDCWD, w->tree_dir, &tree_fd, err) < 0)
         return -1;

@@ -44,7 +44,7 @@ static int read_answer(int fd, gate_say_fn *say, void *ctx, int *ret_exit, struc
             return error_errno(err, "cannot read the gate's answer");
         if (n == 0)
             return error_set(err, ERR_UNAVAILABLE,
-                             "the gate ended before it was done; the commit is kept: push again");
+                             "the gate ended before the walk did; nothing was released");
         buf_add(&text, chunk, (size_t)n);
         if (buf_ok(&text, err) < 0)
             return error_wrap(err, "reading the gate's answer");

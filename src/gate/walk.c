@@ -1,6 +1,7 @@
 /* gate/walk.c - see gate/walk.h: the frame of a walk, and what is said and noted about it. */
 #include "gate/walk.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -138,24 +139,35 @@ static int walk_stages(struct walk *w, struct error *err)
     return w->passed ? walk_publish(w, err) : 0;
 }
 
+/* A full disk or a lost registry is never the developer's to mend, whatever the stage. */
+static enum walk_owner owner_of(const struct walk *w, const struct error *err)
+{
+    return err->kind == ERR_UNAVAILABLE || err->kind == ERR_NO_MEMORY || err->sys_errno != 0
+               ? WALK_OWNER_PLATFORM
+               : w->owner;
+}
+
+static void say_next(struct walk *w, const struct error *err)
+{
+    if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
+        walk_say(w, "  next: make room (df -h %s/gate/registry), then push again",
+                 w->options->home);
+    else if (owner_of(w, err) != w->owner)
+        walk_say(w, "  next: tell the platform team; push again once it is mended");
+    else if (w->next)
+        walk_say(w, "  next: %s", w->next);
+}
+
 static void say_failure(struct walk *w, const struct error *err)
 {
     static const char *const owners[] = {"the app team", "the platform team"};
-    CLEANUP(buf) struct buf text = BUF_INIT(ERROR_TEXT_MAX + ERROR_PLACE_MAX + 16);
     char line[ERROR_TEXT_MAX + ERROR_PLACE_MAX];
 
-    /* A full disk or a lost registry is never the developer's to mend. */
-    enum walk_owner owner =
-        err->kind == ERR_UNAVAILABLE || err->kind == ERR_NO_MEMORY || err->sys_errno != 0
-            ? WALK_OWNER_PLATFORM
-            : w->owner;
     error_format(err, line, sizeof line);
-    buf_add_text(&text, line);
     walk_say(w, "  %-9s failed", w->stage);
-    walk_say_text(w, buf_str(&text));
-    walk_say(w, "  owner: %s", owners[owner]);
-    if (w->next)
-        walk_say(w, "  next: %s", w->next);
+    walk_say_text(w, str_of(line));
+    walk_say(w, "  owner: %s", owners[owner_of(w, err)]);
+    say_next(w, err);
 }
 
 static void write_state(struct walk *w, enum walk_outcome outcome, const struct error *err)

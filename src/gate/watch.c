@@ -81,6 +81,19 @@ static bool has_text(const json_t *state, const char *key, const char *text)
     return known ? text && strcmp(known, text) == 0 : !text;
 }
 
+/* git's text as one line, without the advice that follows after an empty one. */
+static void make_one_line(char *text)
+{
+    char *advice = strstr(text, "\n\n");
+
+    if (advice)
+        *advice = '\0';
+    for (char *at = text; *at; at++) {
+        if (*at == '\n')
+            *at = ' ';
+    }
+}
+
 /* Logged and written down only if it is news. */
 static void note_look(const struct watch *watch, const char *path, json_t *state, const char *error)
 {
@@ -126,6 +139,7 @@ static int look(const struct watch *watch)
     if (!state || !repository)
         return LOOK_FAILED;
     if (source_fetch(repository, watch->url, watch->branch, commit, &changed, &err) < 0) {
+        make_one_line(err.text);
         note_look(watch, path, state, err.text);
         return LOOK_FAILED;
     }
