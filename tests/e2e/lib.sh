@@ -3,6 +3,8 @@
 set -uo pipefail
 root=$(readlink -f "$(dirname "${BASH_SOURCE[0]}")/../..")
 MONBAN=${MONBAN:-$root/build/test/src/cli/monban}
+kubectl=$root/build/kubectl/usr/bin/kubectl # Debian's; ./run test fetches it
+[ -x "$kubectl" ] || kubectl=$(command -v kubectl || true)
 work=$(mktemp -d "${TMPDIR:-/tmp}/monban-e2e.XXXXXX")
 export MONBAN_HOME=$work/home
 failures=0

@@ -5,7 +5,6 @@
 . "$root/tests/demo/road.sh"
 cleanup() { road_down > /dev/null 2>&1; }
 app=$work/guestbook
-kubectl=$(command -v /opt/kubectl-1.20/usr/bin/kubectl || command -v kubectl || true)
 
 sequence=0 # of the newest release
 # released SENTENCE : push what is there; it is released, and both outer clusters become healthy with it.
