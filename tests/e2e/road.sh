@@ -160,7 +160,7 @@ check "what ran goes on running still" road_curl staging guestbook /healthz
 cp "$work/index.json" "$registry/index.json"
 check "the true release is taken then" road_wait staging guestbook "Healthy $sequence" 60
 # a signature by another key
-"$MONBAN" down > /dev/null; postgres_kept=1
+gate=$(cat "$MONBAN_HOME/gate/gate.pid"); kill "$gate"; wait_for 10 sh -c "! kill -0 $gate 2> /dev/null"
 mv "$MONBAN_HOME/gate/keys" "$work/keys"
 "$MONBAN" up > /dev/null
 sed -i 's/Guests/Book/' "$main"; road_commit "$app" "signed by another key"
