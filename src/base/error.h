@@ -81,7 +81,8 @@ struct error_list {
     }
 void error_list_add(struct error_list *list, enum error_kind kind, struct place place,
                     const char *format, ...) PRINTF_LIKE(4, 5);
-/* Into the order in which a reader meets them: by file (bytes), line, column. Without a place: first. */
+/* Into the order in which a reader meets them: by file (bytes), line, column. Without a place:
+ * first. */
 void error_list_sort(struct error_list *list);
 /* 0 if the list is empty; else fills err with all texts, one a line (each with its place; kind of
  * the first), and returns -1. */

@@ -255,7 +255,8 @@ static int run_down(struct cli *cli, int argc, char **argv)
     fabric_teardown(cli->home);
     if (!purge)
         return CLI_DONE;
-    static const char *const folders[] = {"agents", "gate", "db", "net", "platform", "run"};
+    static const char *const folders[] = {"agents",   "gate", "db",      "net",
+                                          "platform", "run",  "clusters"};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         CLEANUP(text) char *path = fs_join(cli->home, folders[i]);
         if (!path || fs_remove_tree(AT_FDCWD, path, &err) < 0)

@@ -11,7 +11,7 @@ NODISCARD int doc_note_item(struct doc *doc, const json_t *array, size_t index,
                             struct place value_place, struct error *err);
 NODISCARD int doc_note_container(struct doc *doc, const json_t *container, struct place place,
                                  struct error *err);
-/* A copy of `value` within the same document, all places with it (an alias of YAML). Adds the number of
- * its nodes to *nodes; LIMIT beyond DOC_NODES_MAX. */
+/* A copy of `value` within the same document, all places with it (an alias of YAML). Adds the
+ * number of its nodes to *nodes; LIMIT beyond DOC_NODES_MAX. */
 NODISCARD int doc_copy(struct doc *doc, const json_t *value, size_t *nodes, json_t **ret_copy,
                        struct error *err);

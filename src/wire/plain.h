@@ -11,7 +11,8 @@ struct plain {
     double real;
 };
 
-/* As Kubernetes reads it (resolve.go of its YAML library), except that yes, no, on, off, y and n are text. */
+/* As Kubernetes reads it (resolve.go of its YAML library), except that yes, no, on, off, y and n
+ * are text. */
 struct plain plain_resolve(struct str text);
 /* Would some reader of YAML 1.1 or 1.2 take this text, unquoted, for something else than text? */
 bool plain_is_ambiguous(struct str text);

@@ -40,7 +40,7 @@ platform() {
 # --- the road comes up, its registry on a disk of its own
 mkdir -p "$registry" "$work/remote"; chmod 711 "$work"
 road_take_cache
-mount -t tmpfs -o size=48m,mode=700 registry "$registry"
+mount -t tmpfs -o size=192m,mode=700 registry "$registry"
 "$MONBAN" db import "$root/examples/advisories" > /dev/null
 check "the road comes up" platform 0s 0 "file://$remote"
 check "the stack is built" "$MONBAN" stack build "$work/platform/stacks/base.yaml"
@@ -86,7 +86,7 @@ check "the log says that the remote is fetched" grep "a watched repository is fe
 check "staging takes it" road_wait staging watched "Healthy 1" 60
 say "$work/watched" two; road_commit "$work/watched" "second in the remote"; git -C "$work/watched" push -q origin main
 check "so is the next one" wait_for 20 walked watched released "$(git -C "$work/watched" rev-parse HEAD)"
-check "its statement names the remote" test "$("$MONBAN" release show watched --part provenance | jq -r '.. | .uri? // empty' | grep -c "git+file://$remote")" -ge 1
+check "its provenance names the remote" sh -c "\"$MONBAN\" release show watched --part provenance | grep -F \"$remote\""
 check "a URL that is wrong: the running gate takes the new platform" platform 0s 0 "file://$work/remote/elsewhere.git"
 check "it is reported" wait_for 10 failure_is_known
 check "mended, it is watched again" platform 0s 0 "file://$remote"
@@ -189,8 +189,8 @@ check "a release becomes a file" "$MONBAN" release export hello-c "$work/hello-c
 check "the file is taken elsewhere" "$MONBAN" release import "$work/hello-c.tar" --layout "$work/elsewhere"
 check_exit "there it is verified" 0 "$MONBAN" verify hello-c --layout "$work/elsewhere"
 check_says "the verification" "release      5" "verdict PASSED"
-"$MONBAN" key new "$work/other" > /dev/null 2>&1
-check_exit "another key does not verify it" 3 "$MONBAN" verify hello-c --layout "$work/elsewhere" --key "$(ls "$work"/other*.pub "$work"/other/*.pub 2> /dev/null | head -1)"
+check "another key is made" "$MONBAN" key new other --dir "$work"
+check_exit "another key does not verify it" 3 "$MONBAN" verify hello-c --layout "$work/elsewhere" --key "$work/other.pub"
 blob=$(find "$work/elsewhere/blobs/sha256" -type f -printf '%s %p\n' | sort -n | tail -1 | cut -d' ' -f2)
 printf X | dd of="$blob" bs=1 seek=1000 conv=notrunc 2> /dev/null
 check_exit "one byte changed in it is refused" 3 "$MONBAN" verify hello-c --layout "$work/elsewhere"

@@ -1,4 +1,5 @@
-/* tests/fuzz/replay.c - runs a fuzz target over each file of the folders given: the seeds as a test. */
+/* tests/fuzz/replay.c - runs a fuzz target over each file of the folders given: the seeds as a
+ * test. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static int replay_file(const char *path)
         bytes = grown;
         size += fread(bytes + size, 1, 65536, file);
     }
-    (void)fclose(file); /* read only: nothing to lose */
+    (void)fclose(file);                        /* read only: nothing to lose */
     (void)LLVMFuzzerTestOneInput(bytes, size); /* its result is always 0 by contract */
     free(bytes);
     return 0;

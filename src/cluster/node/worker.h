@@ -24,7 +24,7 @@ struct worker_options {
     void *ctx;
 };
 NODISCARD int node_worker_start(const struct worker_options *options, struct worker **ret,
-                           struct error *err);
+                                struct error *err);
 /* In the child: a word about how far it is. */
 void node_worker_tell(struct worker *worker, const char *news);
 /* In the node: kills it; on_done is not called. NULL is allowed. */
