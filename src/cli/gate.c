@@ -93,12 +93,12 @@ static int hand_over(struct cli *cli, const char *app, struct str line, struct e
     struct str old_id = str_word(&line);
     struct str new_id = str_word(&line);
     struct str ref = str_word(&line);
+    CLEANUP(text) char *old = str_dup(old_id);
     CLEANUP(text) char *commit = str_dup(new_id);
     CLEANUP(text) char *ref_text = str_dup(ref);
     int code = CLI_FAILED;
 
-    (void)old_id;
-    if (!commit || !ref_text)
+    if (!old || !commit || !ref_text)
         return error_no_memory(err);
     if (is_zero(new_id))
         return 0;
@@ -114,7 +114,7 @@ static int hand_over(struct cli *cli, const char *app, struct str line, struct e
     }
     CLEANUP(text) char *absolute = objects ? realpath(objects, NULL) : NULL;
     const struct gate_request request = {
-        .app = app, .ref = ref_text, .commit = commit, .objects_dir = absolute};
+        .app = app, .ref = ref_text, .commit = commit, .old = old, .objects_dir = absolute};
     if (gate_submit(cli->home, &request, print_line, NULL, &code, err) < 0)
         return -1;
     return code;

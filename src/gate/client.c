@@ -58,8 +58,9 @@ int gate_submit(const char *home, const struct gate_request *request, gate_say_f
     CLEANUP(fd) int fd = -1;
     CLEANUP(buf) struct buf line = BUF_INIT(GATE_REQUEST_MAX);
     CLEANUP(json)
-    json_t *object = json_pack("{s:s, s:s, s:s, s:s*}", "app", request->app, "ref", request->ref,
-                               "commit", request->commit, "objects", request->objects_dir);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "app", request->app, "ref", request->ref, "commit",
+                  request->commit, "old", request->old, "objects", request->objects_dir);
 
     if (!path || !object)
         return error_no_memory(err);

@@ -69,12 +69,13 @@ static int read_request(const struct gate *gate, struct str line, struct queue_i
     const char *app = json_str_at(request, "app");
     const char *ref = json_str_at(request, "ref");
     const char *commit = json_str_at(request, "commit");
+    const char *old = json_str_at(request, "old");
     const char *objects = json_str_at(request, "objects");
     if (!app || !source_name_is_fit(app) || strlen(app) >= sizeof ret->app)
         return error_set(err, ERR_INVALID, "no app that fits");
     if (!ref || strlen(ref) >= sizeof ret->ref || !str_starts(str_of(ref), STR("refs/heads/")))
         return error_set(err, ERR_INVALID, "no branch");
-    if (!commit || !is_commit(commit))
+    if (!commit || !is_commit(commit) || (old && !is_commit(old)))
         return error_set(err, ERR_INVALID, "no commit id");
     CLEANUP(text)
     char *inside = str_format("%s/gate/git/%s.git/objects/", gate->options->home, app);
@@ -88,6 +89,7 @@ static int read_request(const struct gate *gate, struct str line, struct queue_i
     (void)snprintf(ret->app, sizeof ret->app, "%s", app);
     (void)snprintf(ret->ref, sizeof ret->ref, "%s", ref);
     (void)snprintf(ret->commit, sizeof ret->commit, "%s", commit);
+    (void)snprintf(ret->old, sizeof ret->old, "%s", old ? old : "");
     (void)snprintf(ret->objects_dir, sizeof ret->objects_dir, "%s", objects ? objects : "");
     return 0;
 }

@@ -59,6 +59,8 @@ struct gate_request {
     const char *app;
     const char *ref;    /* "refs/heads/main" */
     const char *commit; /* hex */
+    const char *old; /* where the ref must still stand when the commit is released (zeros: nowhere),
+                        or NULL */
     const char
         *objects_dir; /* of a push that is not accepted yet (GIT_OBJECT_DIRECTORY), or NULL */
 };

@@ -118,6 +118,25 @@ static bool is_released(struct walk *w, const char *path, struct str inputs)
     return w->sequence > 0;
 }
 
+/* git moves the ref only after the hook, and only from where the pusher saw it. Of two pushes that
+ * saw the same, the second must not be released: git would refuse it afterwards. */
+static int check_ref(const struct walk *w, struct error *err)
+{
+    const struct walk_options *o = w->options;
+    struct error lost = ERROR_INIT; /* a ref that is not there yet */
+    char now[SOURCE_COMMIT_SIZE] = "";
+
+    if (!o->old)
+        return 0;
+    if (source_resolve(o->repository, o->ref, now, &lost) < 0 && lost.kind != ERR_NOT_FOUND)
+        return error_set(err, lost.kind, "%s", lost.text);
+    bool was_there = strspn(o->old, "0") != strlen(o->old);
+    if (was_there ? strcmp(now, o->old) == 0 : !now[0])
+        return 0;
+    return error_set(err, ERR_CONFLICT, "'%s' stands at %.12s by now: another push was faster",
+                     o->ref, now[0] ? now : "nothing");
+}
+
 int walk_publish(struct walk *w, struct error *err)
 {
     CLEANUP(image) struct image *image = NULL;
@@ -144,6 +163,11 @@ int walk_publish(struct walk *w, struct error *err)
         w->unchanged = true;
         walk_done(w, "%llu (unchanged)", (unsigned long long)w->sequence);
         return 0;
+    }
+    if (check_ref(w, err) < 0) {
+        w->owner = WALK_OWNER_APP;
+        w->next = "git pull, then push again";
+        return -1;
     }
     if (make_provenance(w, &provenance, err) < 0 || make_verdict(w, &vsa, err) < 0)
         return -1;

@@ -150,6 +150,7 @@ static int run_walk(const struct queue_options *options, struct queue_item *item
         .ref = item->ref,
         .commit = item->commit,
         .repository = repository,
+        .old = item->old[0] ? item->old : NULL,
         .objects_dir = item->objects_dir[0] ? item->objects_dir : NULL,
         .platform = platform,
         .signer = options->signer,

@@ -2,8 +2,7 @@
  * process.
  *
  * One walk of an app at a time (the order of its commits is the order of its releases),
- * GATE_WALKS_AT_ONCE in all. A newer push of an app takes the place of one that still waits: the
- * older one is told so. */
+ * GATE_WALKS_AT_ONCE in all, in the order in which they came. */
 #pragma once
 #include "base/loop.h"
 #include "gate/gate.h"
@@ -29,6 +28,7 @@ struct queue_item {
     char app[64];
     char ref[256];
     char commit[80];        /* "": where the ref stands by then */
+    char old[80];           /* see struct gate_request; "" for none */
     char source_uri[1024];  /* of a watched remote; "" for a push */
     char objects_dir[1024]; /* see struct gate_request; "" for none */
 };

@@ -13,6 +13,7 @@ struct walk_options {
     const char *app;
     const char *ref;
     const char *commit;
+    const char *old;         /* where the ref must still stand, or NULL: see struct gate_request */
     const char *repository;  /* path of the bare repository */
     const char *objects_dir; /* where a push that is not accepted yet has its objects, or NULL */
     const struct platform *platform;

@@ -115,6 +115,18 @@ git -C "$second" push -q gate main > "$work/second.out" 2>&1 & pid=$!
 check "of two pushes at once one is released" pushed "$hello"
 check "and so is the other" wait $pid
 
+# --- one app, two developers who saw the same commit
+git clone -q "$gate/git/hello-c.git" "$work/colleague" 2> /dev/null
+git -C "$work/colleague" config user.name Dev; git -C "$work/colleague" config user.email dev@example.org
+say "$hello" four; road_commit "$hello" "of one"; say "$work/colleague" other; road_commit "$work/colleague" "of the other"
+git -C "$work/colleague" push -q origin main > "$work/colleague.out" 2>&1 & pid=$!
+pushed "$hello"; first=$?; wait $pid; other=$?
+check "one of two pushes onto the same commit is released" test $(((first == 0) + (other == 0))) = 1
+check "it makes one release, not two" test "$("$MONBAN" release list -o json | jq '."hello-c" | length')" = 4
+output="$output $(cat "$work/colleague.out")"
+check_says "the other is told" "another push was faster" "owner: the app team" "next: git pull, then push again"
+git -C "$hello" fetch -q gate && git -C "$hello" reset -q --hard gate/main
+
 # --- a push that is broken off during the build
 nap=3600$RANDOM # seconds that nothing else on this machine sleeps
 slow() { sed -i "s/^hello: hello.c.*/&\n\tsleep $nap/" "$hello/Makefile"; road_commit "$hello" "slow"; }
@@ -147,13 +159,13 @@ check "with the gate its walk ends" wait_for 5 sleeps_no_more
 check "monban up starts the gate again" "$MONBAN" up
 check "nothing is left of the walk" wait_for 5 nothing_is_left
 output=$(cat "$work/push.out"); check_says "the push was told" "the gate ended before the walk did" "next: monban up, then push again"
-quick; say "$hello" four; road_commit "$hello" "after the kill"
+quick; say "$hello" five; road_commit "$hello" "after the kill"
 check "then a push is released" pushed "$hello"
-check "staging takes it after all that" road_wait staging hello-c "Healthy 4" 60
+check "staging takes it after all that" road_wait staging hello-c "Healthy 5" 60
 
 # --- no gate
 kill "$(gate_pid)"; wait_for 10 sh -c "! kill -0 $(gate_pid)"
-say "$hello" five; road_commit "$hello" "without a gate"
+say "$hello" six; road_commit "$hello" "without a gate"
 check_exit "a push without a gate is refused" 1 git -C "$hello" push gate main
 check_says "the push without a gate" "no gate runs" "monban up"
 check_exit "a walk without a gate fails" 1 "$MONBAN" gate walk hello-c "$(git -C "$hello" rev-parse HEAD)"
@@ -171,24 +183,24 @@ output=$("$MONBAN" gate status guestbook); check_says "gate status guestbook" "G
 # --- orders of people: production waits for a long soak and an approval
 check "production becomes stricter" platform 1h 1 "file://$remote"
 check_exit "a push is released" 0 git -C "$hello" push gate main
-check "staging is healthy with release 5" road_wait staging hello-c "Healthy 5" 60
+check "staging is healthy with release 6" road_wait staging hello-c "Healthy 6" 60
 check "production says that the release soaks" wait_for 20 reason_says production hello-c Waiting "soaks in 'staging'" "monban promote hello-c --cluster production"
-check "production runs on meanwhile" greets production hello-c four
+check "production runs on meanwhile" greets production hello-c five
 check "somebody promotes it" "$MONBAN" promote hello-c --cluster production
 check "production waits for an approval" wait_for 20 reason_says production hello-c Waiting "0 of 1 approvals" "monban approve hello-c --cluster production"
 check "somebody approves it" "$MONBAN" approve hello-c --cluster production --by alice
-check "then production takes it" road_wait production hello-c "Healthy 5" 60
-check "production answers with release 5" greets production hello-c five
+check "then production takes it" road_wait production hello-c "Healthy 6" 60
+check "production answers with release 6" greets production hello-c six
 check "somebody rolls production back" "$MONBAN" rollback hello-c --cluster production
-check "production is back at release 4" wait_for 60 greets production hello-c four
+check "production is back at release 5" wait_for 60 greets production hello-c five
 check "and says so" wait_for 20 reason_says production hello-c RolledBack
-check "staging stays where it is" test "$(road_state staging hello-c)" = "Healthy 5"
+check "staging stays where it is" test "$(road_state staging hello-c)" = "Healthy 6"
 
 # --- releases as files
 check "a release becomes a file" "$MONBAN" release export hello-c "$work/hello-c.tar"
 check "the file is taken elsewhere" "$MONBAN" release import "$work/hello-c.tar" --layout "$work/elsewhere"
 check_exit "there it is verified" 0 "$MONBAN" verify hello-c --layout "$work/elsewhere"
-check_says "the verification" "release      5" "verdict PASSED"
+check_says "the verification" "release      6" "verdict PASSED"
 check "another key is made" "$MONBAN" key new other --dir "$work"
 check_exit "another key does not verify it" 3 "$MONBAN" verify hello-c --layout "$work/elsewhere" --key "$work/other.pub"
 blob=$(find "$work/elsewhere/blobs/sha256" -type f -printf '%s %p\n' | sort -n | tail -1 | cut -d' ' -f2)
@@ -201,9 +213,9 @@ releases=$("$MONBAN" release list)
 check "the road stops" "$MONBAN" down
 cp -a "$registry" "$work/registry" && umount "$registry" && rmdir "$registry" && mv "$work/registry" "$registry"
 check "it starts again without a platform folder" "$MONBAN" up
-check "staging is healthy with what it had" road_wait staging hello-c "Healthy 5" 60
-check "staging answers as before" wait_for 20 greets staging hello-c five
-check "production answers as before" wait_for 20 greets production hello-c four
+check "staging is healthy with what it had" road_wait staging hello-c "Healthy 6" 60
+check "staging answers as before" wait_for 20 greets staging hello-c six
+check "production answers as before" wait_for 20 greets production hello-c five
 check "the releases are there" test "$("$MONBAN" release list)" = "$releases"
 processes() { pgrep -f -- "--home $MONBAN_HOME"; }
 check "its processes run" processes
