@@ -1,11 +1,14 @@
 /* cli/gate.c - monban gate, gate repository, plumbing push-hook. */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "gate/gate.h"
+#include "source/source.h"
 
 enum { WORDS_MAX = 64 << 20 }; /* bytes of a walk's output: builds talk a lot */
 
@@ -112,9 +115,12 @@ static int hand_over(struct cli *cli, const char *app, struct str line, struct e
         if (str_starts(str_of(*e), STR("GIT_OBJECT_DIRECTORY=")))
             objects = *e + strlen("GIT_OBJECT_DIRECTORY=");
     }
-    CLEANUP(text) char *absolute = objects ? realpath(objects, NULL) : NULL;
-    const struct gate_request request = {
-        .app = app, .ref = ref_text, .commit = commit, .old = old, .objects_dir = absolute};
+    const char *slash = objects ? strrchr(objects, '/') : NULL;
+    const struct gate_request request = {.app = app,
+                                         .ref = ref_text,
+                                         .commit = commit,
+                                         .old = old,
+                                         .objects = slash ? slash + 1 : objects};
     if (gate_submit(cli->home, &request, print_line, NULL, &code, err) < 0)
         return -1;
     return code;
@@ -153,10 +159,24 @@ const struct cli_command cli_push_hook = {
     "Reads 'OLD NEW REF' lines as git gives them to a pre-receive hook. A refusal refuses the push.",
     run_push_hook};
 
+/* A branch, a tag or an id, as the gate's repository knows it. */
+static int find_commit(const struct cli *cli, const char *app, const char *word,
+                       char ret[SOURCE_COMMIT_SIZE], struct error *err)
+{
+    CLEANUP(text) char *repository = str_format("%s/gate/git/%s.git", cli->home, app);
+
+    if (!repository)
+        return error_no_memory(err);
+    if (!source_name_is_fit(app) || !fs_exists(AT_FDCWD, repository))
+        return error_set(err, ERR_NOT_FOUND, "the gate has no repository of '%s'", app);
+    return source_resolve(repository, word, ret, err);
+}
+
 static int run_gate_walk(struct cli *cli, int argc, char **argv)
 {
     struct error err = ERROR_INIT;
     CLEANUP(strv) struct strv words = STRV_INIT;
+    char commit[SOURCE_COMMIT_SIZE];
     bool done;
     int code = CLI_FAILED;
 
@@ -165,9 +185,11 @@ static int run_gate_walk(struct cli *cli, int argc, char **argv)
     if (done)
         return CLI_DONE;
     if (words.count != 2)
-        return cli_usage(&cli_gate_walk, "an app and a commit id, please");
+        return cli_usage(&cli_gate_walk, "an app and a commit, please");
+    if (find_commit(cli, words.items[0], words.items[1], commit, &err) < 0)
+        return cli_fail(cli, &err, "git push gate HEAD:refs/heads/try");
     const struct gate_request request = {
-        .app = words.items[0], .ref = "refs/heads/main", .commit = words.items[1]};
+        .app = words.items[0], .ref = "refs/heads/main", .commit = commit};
     if (gate_submit(cli->home, &request, print_line, NULL, &code, &err) < 0)
         return cli_fail(cli, &err, "monban up");
     return code;
@@ -175,7 +197,8 @@ static int run_gate_walk(struct cli *cli, int argc, char **argv)
 
 const struct cli_command cli_gate_walk = {
     "gate walk", "APP COMMIT", "walk a commit that is at the gate already, again",
-    "After the platform changed, or new advisories came. Exit code 3: refused.", run_gate_walk};
+    "COMMIT is an id, a branch or a tag. After the platform changed, or new advisories came.\nExit code 3: refused.",
+    run_gate_walk};
 
 static const char *text_at(const json_t *object, const char *path)
 {

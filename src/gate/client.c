@@ -60,7 +60,7 @@ int gate_submit(const char *home, const struct gate_request *request, gate_say_f
     CLEANUP(json)
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "app", request->app, "ref", request->ref, "commit",
-                  request->commit, "old", request->old, "objects", request->objects_dir);
+                  request->commit, "old", request->old, "objects", request->objects);
 
     if (!path || !object)
         return error_no_memory(err);

@@ -13,9 +13,9 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "gate/queue.h"
+#include "gate/request.h"
 #include "gate/watch.h"
 #include "oci/registry_server.h"
-#include "source/source.h"
 #include "wire/http_server.h"
 
 enum { TOKENS_MAX = 64, PEM_MAX = 1 << 16, UPLOAD_MAX = 64 << 10 };
@@ -49,49 +49,6 @@ static void visitor_free(struct visitor *visitor)
     io_close(&visitor->fd);
     buf_done(&visitor->text);
     free(visitor);
-}
-
-static bool is_commit(const char *text)
-{
-    size_t len = strlen(text);
-
-    return (len == 40 || len == 64) && strspn(text, "0123456789abcdef") == len;
-}
-
-/* The hook runs as us, but what it says came with a push: every part is checked. */
-static int read_request(const struct gate *gate, struct str line, struct queue_item *ret,
-                        struct error *err)
-{
-    CLEANUP(json) json_t *request = NULL;
-
-    if (json_parse("gate.sock", line, &request, err) < 0)
-        return -1;
-    const char *app = json_str_at(request, "app");
-    const char *ref = json_str_at(request, "ref");
-    const char *commit = json_str_at(request, "commit");
-    const char *old = json_str_at(request, "old");
-    const char *objects = json_str_at(request, "objects");
-    if (!app || !source_name_is_fit(app) || strlen(app) >= sizeof ret->app)
-        return error_set(err, ERR_INVALID, "no app that fits");
-    if (!ref || strlen(ref) >= sizeof ret->ref || !str_starts(str_of(ref), STR("refs/heads/")))
-        return error_set(err, ERR_INVALID, "no branch");
-    if (!commit || !is_commit(commit) || (old && !is_commit(old)))
-        return error_set(err, ERR_INVALID, "no commit id");
-    CLEANUP(text)
-    char *inside = str_format("%s/gate/git/%s.git/objects/", gate->options->home, app);
-    if (!inside)
-        return error_no_memory(err);
-    if (objects && (!str_starts(str_of(objects), str_of(inside)) || strstr(objects, "..") ||
-                    strchr(objects, '\n') || strlen(objects) >= sizeof ret->objects_dir))
-        return error_set(err, ERR_DENIED, "objects outside the repository");
-    memset(ret, 0, sizeof *ret);
-    /* All were measured above. */
-    (void)snprintf(ret->app, sizeof ret->app, "%s", app);
-    (void)snprintf(ret->ref, sizeof ret->ref, "%s", ref);
-    (void)snprintf(ret->commit, sizeof ret->commit, "%s", commit);
-    (void)snprintf(ret->old, sizeof ret->old, "%s", old ? old : "");
-    (void)snprintf(ret->objects_dir, sizeof ret->objects_dir, "%s", objects ? objects : "");
-    return 0;
 }
 
 static void visitor_refuse(struct visitor *visitor, const struct error *err)
@@ -128,8 +85,8 @@ static void visitor_speaks(struct loop *loop, int fd, uint32_t events, void *ctx
     ptrdiff_t end = str_find(buf_str(&visitor->text), '\n');
     if (end < 0)
         return;
-    if (read_request(visitor->gate, str_first(buf_str(&visitor->text), (size_t)end), &item, &err) <
-        0) {
+    struct str line = str_first(buf_str(&visitor->text), (size_t)end);
+    if (request_parse(visitor->gate->options->home, line, &item, &err) < 0) {
         visitor_refuse(visitor, &err);
         return;
     }

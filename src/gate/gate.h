@@ -61,8 +61,8 @@ struct gate_request {
     const char *commit; /* hex */
     const char *old; /* where the ref must still stand when the commit is released (zeros: nowhere),
                         or NULL */
-    const char
-        *objects_dir; /* of a push that is not accepted yet (GIT_OBJECT_DIRECTORY), or NULL */
+    const char *objects; /* of a push that is not accepted yet: the name of its folder below the
+                            repository's objects/ (GIT_OBJECT_DIRECTORY), or NULL */
 };
 typedef void gate_say_fn(struct str line, void *ctx);
 NODISCARD int gate_submit(const char *home, const struct gate_request *request, gate_say_fn *say,

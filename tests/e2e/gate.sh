@@ -72,7 +72,7 @@ check "and has not walked it" test "$("$MONBAN" release list -o json | jq '."hel
 check_exit "a branch may be deleted" 0 git -C "$hello" push gate :side
 git -C "$hello" checkout -q main
 check_exit "a commit that the gate has not is no walk" 1 "$MONBAN" gate walk hello-c 0123456789012345678901234567890123456789
-check_says "the walk of it" "no commit 0123456789012345678901234567890123456789" "next: push the commit to the gate first"
+check_says "the walk of it" "no commit '0123456789012345678901234567890123456789'" "next: git push gate HEAD:refs/heads/try"
 
 # --- the watched repository comes to be, and moves
 check "the failed fetches were logged once" test "$(logged 'cannot be fetched')" = 1
@@ -175,7 +175,7 @@ check "monban up brings the gate back" "$MONBAN" up
 cp -r "$root/examples/guestbook" "$work/guestbook"; rm -rf "$work/guestbook/node_modules"; cp "$root"/tests/e2e/vulnerable/package*.json "$work/guestbook/"
 road_repository guestbook "$work/guestbook"; road_commit "$work/guestbook" "vulnerable"
 check "a vulnerable app is kept on a side branch" pushed "$work/guestbook" main:side
-check_exit "its walk by hand ends with 3" 3 "$MONBAN" gate walk guestbook "$(git -C "$work/guestbook" rev-parse HEAD)"
+check_exit "its walk by hand ends with 3" 3 "$MONBAN" gate walk guestbook side
 check_says "the refusal" "GHSA-" "owner: app" "next: npm"
 output=$("$MONBAN" gate status); check_says "gate status" "refused" "vulnerable" "hello-two"
 output=$("$MONBAN" gate status guestbook); check_says "gate status guestbook" "GHSA-" "next: npm"
@@ -219,6 +219,8 @@ check "production answers as before" wait_for 20 greets production hello-c five
 check "the releases are there" test "$("$MONBAN" release list)" = "$releases"
 processes() { pgrep -f -- "--home $MONBAN_HOME"; }
 check "its processes run" processes
+no_reports() { ! grep -rl -e Sanitizer -e 'runtime error' --include='*.log' "$MONBAN_HOME"; }
+check "no daemon's log has a sanitizer's report" no_reports
 check "the road is purged" "$MONBAN" down --purge
 no_processes() { ! processes; }
 check "no process is left" wait_for 5 no_processes
