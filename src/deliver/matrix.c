@@ -79,7 +79,7 @@ static size_t waivers_of(const struct matrix_input *input, struct waiver *waiver
         if (all[i].workload && strcmp(all[i].workload, input->workload) != 0)
             continue;
         waivers[count++] =
-            (struct waiver){all[i].advisory, NULL, all[i].owner, all[i].reason, all[i].until};
+            (struct waiver){all[i].advisory, all[i].purl, all[i].owner, all[i].reason, all[i].until};
     }
     return count;
 }

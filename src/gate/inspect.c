@@ -74,6 +74,7 @@ static struct waiver *waivers_of(const struct platform *p, const char *app, size
         if (all[i].workload && strcmp(all[i].workload, app) != 0)
             continue;
         waivers[(*ret_count)++] = (struct waiver){.advisory = all[i].advisory,
+                                                  .package = all[i].purl,
                                                   .team = all[i].owner,
                                                   .reason = all[i].reason,
                                                   .until = all[i].until};

@@ -63,7 +63,7 @@ struct check_fact { /* a check that another stage has made: signature, runs-as-t
 };
 struct waiver {
     const char *advisory; /* id or any alias */
-    const char *package;  /* name, or NULL: any */
+    const char *package;  /* its name or purl (without version: all versions), or NULL: any */
     const char *team;     /* that accepted it (owner) */
     const char *reason;
     const char *until; /* YYYY-MM-DD, the last day it holds */
