@@ -1,5 +1,6 @@
 /* deliver/follow.c - one workload: events go through the table of machine.h, and the actions are
  * done here. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -57,14 +58,23 @@ static void attempt_goes_on(struct follow *follow)
 
 /* --- the worker that fetches */
 
-/* Who must look at a release that is not what it should be, and how. */
-static void say_whose(struct follow *follow)
+/* Who must look at a release that is not what it should be, or at a disk that is full, and how. */
+static void say_whose(struct follow *follow, const struct error *err)
 {
     size_t len = strlen(follow->reason);
+    char *end = follow->reason + len;
+    size_t room = sizeof follow->reason - len; /* what follows is cut to fit */
 
-    (void)snprintf(follow->reason + len, sizeof follow->reason - len,
-                   "\nowner: who runs the registry and the gate\nnext: monban verify %s",
-                   follow->name); /* cut to fit */
+    if (err->kind == ERR_UNTRUSTED)
+        (void)snprintf(end, room,
+                       "\nowner: who runs the registry and the gate\nnext: monban verify %s",
+                       follow->name);
+    if (err->sys_errno == ENOSPC || err->sys_errno == EDQUOT)
+        (void)snprintf(
+            end, room,
+            "\nowner: the platform team\nnext: make room (df -h %s); it is tried again by "
+            "itself",
+            follow->agent->site.registry);
 }
 
 static void on_fetched(const json_t *result, const struct error *err, void *ctx)
@@ -86,8 +96,7 @@ static void on_fetched(const json_t *result, const struct error *err, void *ctx)
     bool is_final = err->kind == ERR_UNTRUSTED || err->kind == ERR_DENIED ||
                     err->kind == ERR_INVALID || err->kind == ERR_CONFLICT;
     follow_fail(follow, "verifying", err);
-    if (err->kind == ERR_UNTRUSTED)
-        say_whose(follow);
+    say_whose(follow, err);
     follow_event(follow, is_final ? EVENT_REFUSED : EVENT_FAILED);
 }
 

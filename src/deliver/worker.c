@@ -38,8 +38,8 @@ static void write_result(int fd, json_t *result, const struct error *failed)
     struct error err = ERROR_INIT;
 
     if (failed)
-        message = json_pack("{s:{s:i, s:s, s:s}}", "error", "kind", (int)failed->kind, "place",
-                            failed->place, "text", failed->text);
+        message = json_pack("{s:{s:i, s:i, s:s, s:s}}", "error", "kind", (int)failed->kind, "errno",
+                            failed->sys_errno, "place", failed->place, "text", failed->text);
     else
         message = json_pack("{s:O}", "result", result);
     if (message && json_write(message, false, &text, &err) == 0 &&
@@ -98,6 +98,7 @@ static void finish(struct worker *worker)
         failed = json_object_get(message, "error");
         if (failed) {
             err.kind = (enum error_kind)json_int_at(failed, "kind", ERR_SYSTEM);
+            err.sys_errno = (int)json_int_at(failed, "errno", 0);
             (void)snprintf(err.place, sizeof err.place, "%s", json_str_at(failed, "place"));
             (void)snprintf(err.text, sizeof err.text, "%s", json_str_at(failed, "text"));
         }

@@ -5,9 +5,10 @@
 . "$root/tests/demo/road.sh"
 gate=$MONBAN_HOME/gate
 registry=$gate/registry
+mirror=$MONBAN_HOME/agents/staging/registry
 cleanup() {
 	"$MONBAN" down --purge > /dev/null 2>&1
-	mountpoint -q "$registry" && umount "$registry"
+	local disk; for disk in "$registry" "$mirror"; do mountpoint -q "$disk" && umount "$disk"; done
 	"$MONBAN" down --purge > /dev/null 2>&1
 }
 hello=$work/hello-c
@@ -37,10 +38,17 @@ platform() {
 		"$MONBAN" up --platform "$work/platform"
 }
 
-# --- the road comes up, its registry on a disk of its own
-mkdir -p "$registry" "$work/remote"; chmod 711 "$work"
+# fill DISK PAGES : so many pages of 4 KiB are left free.
+fill() {
+	rm -f "$1/filler"; dd if=/dev/zero of="$1/filler" bs=4k 2> /dev/null
+	truncate -s "$(($(stat -c %s "$1/filler") - 4096 * $2))" "$1/filler"
+}
+
+# --- the road comes up, the registries of the gate and of staging on disks of their own
+mkdir -p "$registry" "$mirror" "$work/remote"; chmod 711 "$work"
 road_take_cache
 mount -t tmpfs -o size=192m,mode=700 registry "$registry"
+mount -t tmpfs -o size=16m,mode=700 mirror "$mirror"
 "$MONBAN" db import "$root/examples/advisories" > /dev/null
 check "the road comes up" platform 0s 0 "file://$remote"
 check "the stack is built" "$MONBAN" stack build "$work/platform/stacks/base.yaml"
@@ -95,16 +103,26 @@ check "and the report is over" wait_for 10 failure_is_over
 check "what was walked is not walked again" test "$(logged 'walk ended app=watched')" = 2
 
 # --- the registry's disk is full
-dd if=/dev/zero of="$registry/filler" bs=64k 2> /dev/null
+fill "$registry" 0
 say "$hello" two; road_commit "$hello" "on a full disk"
 check_exit "a push onto a full disk is refused" 1 git -C "$hello" push gate main
 check_says "the message" "image store '$registry' is full, nothing was stored" "owner: the platform team" "next: make room (df -h $registry)"
 check_says "git" "pre-receive hook declined"
+for pages in 2 5 12 28; do # the image, the YAML, an attestation, the signature do not fit
+	fill "$registry" $pages
+	check_exit "with $pages pages free it is refused too" 1 git -C "$hello" push gate main
+	check_says "with $pages pages free the message" "is full, nothing was stored" "next: make room"
+done
 check "the releases can be listed" test "$("$MONBAN" release list -o json | jq '."hello-c" | length')" = 1
 check "and verified" "$MONBAN" verify hello-c
 check "production runs on" greets production hello-c one
 rm "$registry/filler"
+fill "$mirror" 0
 check_exit "with room again the push is released" 0 git -C "$hello" push gate main
+check "staging, whose disk is full now, waits and says why" wait_for 20 reason_says staging hello-c "image store '$mirror' is full" "owner: the platform team" "next: make room (df -h $mirror)"
+check "staging runs on" greets staging hello-c one
+rm "$mirror/filler"
+check "with room again staging takes it by itself" road_wait staging hello-c "Healthy 2" 60
 check "production takes it" road_wait production hello-c "Healthy 2" 60
 check "production answers with it" greets production hello-c two
 
@@ -208,10 +226,10 @@ printf X | dd of="$blob" bs=1 seek=1000 conv=notrunc 2> /dev/null
 check_exit "one byte changed in it is refused" 3 "$MONBAN" verify hello-c --layout "$work/elsewhere"
 check_says "the refusal names the digest" "${blob##*/}"
 
-# --- the road stopped, moved off its small disk, and started again
+# --- the road stopped, moved off its small disks, and started again
 releases=$("$MONBAN" release list)
 check "the road stops" "$MONBAN" down
-cp -a "$registry" "$work/registry" && umount "$registry" && rmdir "$registry" && mv "$work/registry" "$registry"
+for disk in "$registry" "$mirror"; do cp -a "$disk" "$work/moved" && umount "$disk" && rmdir "$disk" && mv "$work/moved" "$disk"; done
 check "it starts again without a platform folder" "$MONBAN" up
 check "staging is healthy with what it had" road_wait staging hello-c "Healthy 6" 60
 check "staging answers as before" wait_for 20 greets staging hello-c six
