@@ -316,8 +316,8 @@ static void gate_stop(struct gate *gate)
 {
     watches_free(gate->watches);
     queue_free(gate->queue);
+    registry_free(gate->registry); /* first: its open long polls are answered through the server */
     http_server_free(gate->server);
-    registry_free(gate->registry);
     loop_free(gate->loop);
     signer_free(gate->signer);
     io_close(&gate->sock);

@@ -237,7 +237,7 @@ check "production answers as before" wait_for 20 greets production hello-c five
 check "the releases are there" test "$("$MONBAN" release list)" = "$releases"
 processes() { pgrep -f -- "--home $MONBAN_HOME"; }
 check "its processes run" processes
-no_reports() { ! grep -rl -e Sanitizer -e 'runtime error' --include='*.log' "$MONBAN_HOME"; }
+no_reports() { ! grep -r -A12 -e 'Sanitizer:' -e 'runtime error' --include='*.log' "$MONBAN_HOME"; }
 check "no daemon's log has a sanitizer's report" no_reports
 check "the road is purged" "$MONBAN" down --purge
 no_processes() { ! processes; }
