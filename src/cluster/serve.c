@@ -34,8 +34,8 @@ struct server {
 static void server_done(struct server *s)
 {
     node_link_free(s->node);
+    registry_free(s->registry); /* first: its open long polls are answered through the server */
     api_server_free(s->http);
-    registry_free(s->registry);
     control_free(s->control);
     api_free(s->api);
     loop_free(s->loop);
