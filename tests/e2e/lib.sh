@@ -68,6 +68,11 @@ cleanup() { :; } # a script may define its own
 finish() {
 	local code=$?
 	trap - EXIT
+	# A daemon whose sanitizer found something may have gone on, or been started again: its log tells.
+	if [ -d "$MONBAN_HOME" ] && grep -r -A12 -e 'Sanitizer:' -e 'runtime error:' --include='*.log' "$MONBAN_HOME/" > "$work/reports" 2>/dev/null; then
+		echo "not ok - a sanitizer reports an error in a daemon's log"; head -40 "$work/reports"
+		failures=$((failures + 1))
+	fi
 	cleanup
 	local state_after; state_after=$(machine_state)
 	if [ "$state_before" = "$state_after" ]; then
