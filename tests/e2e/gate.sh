@@ -228,7 +228,14 @@ check_says "the refusal names the digest" "${blob##*/}"
 
 # --- the road stopped, moved off its small disks, and started again
 releases=$("$MONBAN" release list)
+slow
+check "a push builds while the road stops" begin_push
 check "the road stops" "$MONBAN" down
+check "the walk has ended with it" sleeps_no_more
+check "and left nothing" wait_for 5 test ! -e "$folder"
+told() { output=$(cat "$work/push.out"); case $output in *"pre-receive hook declined"*) ;; *) return 1 ;; esac; }
+check "the push has ended too" wait_for 5 told
+check_says "it was told" "the gate is stopping; push again when it runs"
 for disk in "$registry" "$mirror"; do cp -a "$disk" "$work/moved" && umount "$disk" && rmdir "$disk" && mv "$work/moved" "$disk"; done
 check "it starts again without a platform folder" "$MONBAN" up
 check "staging is healthy with what it had" road_wait staging hello-c "Healthy 6" 60
