@@ -78,8 +78,8 @@ static size_t waivers_of(const struct matrix_input *input, struct waiver *waiver
     for (size_t i = 0; i < total && count < max; i++) {
         if (all[i].workload && strcmp(all[i].workload, input->workload) != 0)
             continue;
-        waivers[count++] =
-            (struct waiver){all[i].advisory, all[i].purl, all[i].owner, all[i].reason, all[i].until};
+        waivers[count++] = (struct waiver){all[i].advisory, all[i].purl, all[i].owner,
+                                           all[i].reason, all[i].until};
     }
     return count;
 }
