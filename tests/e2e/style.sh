@@ -7,8 +7,10 @@ sources() { git ls-files 'src/*.c' 'src/*.h' 'src/*.cc' 'launcher/*.c' 'launcher
 
 formatted() {
 	command -v clang-format > /dev/null || { echo "skipped: no clang-format"; return 0; }
-	git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror 2>&1 | grep -oE '^[^:]+:[0-9]+' | cut -d: -f1 |
-		sort | uniq -c | { ! grep .; }
+	if ! git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror > "$work/format.log" 2>&1; then
+		grep -oE '^[^ :]+:[0-9]+' "$work/format.log" | cut -d: -f1 | sort | uniq -c
+		return 1
+	fi
 }
 check "clang-format has nothing to change" formatted
 
