@@ -4,7 +4,7 @@
 postgres_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1)
 
 # postgres_as COMMAND… : as the user postgres, which the server insists on.
-postgres_as() { setpriv --reuid postgres --regid postgres --clear-groups -- "$@"; }
+postgres_as() ( cd / && exec setpriv --reuid postgres --regid postgres --clear-groups -- "$@" )
 
 # postgres_start DIR NETNS ADDRESS : makes a server in DIR that listens on ADDRESS in that network namespace.
 # Sets postgres_pid, and waits until it answers.
