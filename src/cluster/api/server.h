@@ -3,8 +3,8 @@
  *
  * Authentication: a client certificate of the cluster's CA (CN is the user, O its groups), else a
  * bearer token of the token file, else 401 (but for /healthz /livez /readyz /version).
- * Authorisation, for now: members of
- * system:masters and of the group monban:admins may do all, others nothing. */
+ * Authorisation: members of system:masters and of the group monban:admins may do all, others
+ * nothing. Roles are stored and not evaluated. */
 #pragma once
 #include "cluster/api/api.h"
 #include "wire/http_server.h"
